@@ -1,0 +1,93 @@
+"""gatefield: the theory of gating in recurrent neural networks as a tool.
+
+Mean-field theory, critical lines and phase diagrams of gated RNNs, each prediction next to a
+simulated network. Names are imported when first used, so that ``gatefield --help`` stays instant.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gatefield import compare, phases, plotting, theory
+    from gatefield.cells import (
+        GRU,
+        LSTM,
+        AbstractCell,
+        AbstractFlow,
+        AbstractMap,
+        GatedRNN,
+        VanillaRNN,
+        register,
+        registered_cells,
+    )
+    from gatefield.networks import Network, Trajectory, jacobian, linearise, simulate
+    from gatefield.phases import PhaseDiagram, phase_diagram
+    from gatefield.theory.static import solve_static, solve_static_grid
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "AbstractCell": "cells",
+    "AbstractFlow": "cells",
+    "AbstractMap": "cells",
+    "GRU": "cells",
+    "GatedRNN": "cells",
+    "LSTM": "cells",
+    "Network": "networks",
+    "PhaseDiagram": "phases",
+    "Trajectory": "networks",
+    "VanillaRNN": "cells",
+    "jacobian": "networks",
+    "linearise": "networks",
+    "phase_diagram": "phases",
+    "register": "cells",
+    "registered_cells": "cells",
+    "simulate": "networks",
+    "solve_static": "theory.static",
+    "solve_static_grid": "theory.static",
+}
+_ROOMS = ("cells", "compare", "io", "networks", "numerics", "phases", "plotting", "theory")
+
+__all__ = [
+    "GRU",
+    "LSTM",
+    "AbstractCell",
+    "AbstractFlow",
+    "AbstractMap",
+    "GatedRNN",
+    "Network",
+    "PhaseDiagram",
+    "Trajectory",
+    "VanillaRNN",
+    "compare",
+    "jacobian",
+    "linearise",
+    "phase_diagram",
+    "phases",
+    "plotting",
+    "register",
+    "registered_cells",
+    "simulate",
+    "solve_static",
+    "solve_static_grid",
+    "theory",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name, or a sub-package, when it is first used."""
+    if name in _HOME:
+        value = getattr(importlib.import_module(f"gatefield.{_HOME[name]}"), name)
+    elif name in _ROOMS:
+        value = importlib.import_module(f"gatefield.{name}")
+    else:
+        raise AttributeError(f"module 'gatefield' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names."""
+    return sorted({*globals(), *__all__})

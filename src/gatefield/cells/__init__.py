@@ -1,0 +1,26 @@
+"""Cells: per-unit rules, of which a network is made of N copies."""
+
+from gatefield.cells.base import AbstractCell, AbstractFlow, AbstractMap
+from gatefield.cells.gated import GatedRNN
+from gatefield.cells.gru import GRU
+from gatefield.cells.linearise import UnitBlocks, unit_blocks
+from gatefield.cells.lstm import LSTM
+from gatefield.cells.registry import register, registered_cells
+from gatefield.cells.vanilla import VanillaRNN
+from gatefield.cells.wiring import Wiring, wiring
+
+__all__ = [
+    "GRU",
+    "LSTM",
+    "AbstractCell",
+    "AbstractFlow",
+    "AbstractMap",
+    "GatedRNN",
+    "UnitBlocks",
+    "VanillaRNN",
+    "Wiring",
+    "register",
+    "registered_cells",
+    "unit_blocks",
+    "wiring",
+]

@@ -1,0 +1,124 @@
+"""Which fields share an output, and in which order outputs that read fields must be sent."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from gatefield.cells.base import AbstractCell
+from gatefield.core.errors import InvalidInputError, check_names
+
+
+class Wiring(NamedTuple):
+    """How a cell's outputs reach its fields.
+
+    Attributes
+    ----------
+    groups
+        For each distinct output the indices of the fields that read it. Their coupling matrices
+        are stacked, so that each distinct output enters one matrix product.
+    stages
+        Indices of the groups, in the order of sending: an output of a later stage reads fields
+        that an earlier stage has brought.
+    """
+
+    groups: tuple[tuple[int, ...], ...]
+    stages: tuple[tuple[int, ...], ...]
+
+
+def wiring(cell: AbstractCell) -> Wiring:
+    """Read a cell's wiring off its `outputs`, traced once with abstract scalars.
+
+    Parameters
+    ----------
+    cell
+        Any cell, also one whose parameters are traced.
+
+    Returns
+    -------
+    Wiring
+        Groups of fields with a common output, and the stages of sending.
+
+    Raises
+    ------
+    InvalidInputError
+        If `outputs` does not name every field, if `rule` does not name every component, or if the
+        output of a field reads that field itself or a later one.
+    """
+    unit = jax.tree.map(lambda leaf: leaf[0] if np.ndim(leaf) == 1 else leaf, cell)
+    names = cell.field_names
+    scalars = [
+        tuple(0.0 for _ in group) for group in (cell.state_names, names, cell.drive_names)
+    ]
+
+    def named(state, fields, drive):
+        return (
+            dict(zip(cell.state_names, state, strict=True)),
+            dict(zip(names, fields, strict=True)),
+            dict(zip(cell.drive_names, drive, strict=True)),
+        )
+
+    def sent(*values):
+        outputs = unit.outputs(*named(*values))
+        check_names(f"{type(cell).__name__}.outputs", outputs, names, every=True)
+        return [outputs[name] for name in names]
+
+    def changed(*values):
+        change = unit.rule(*named(*values))
+        check_names(f"{type(cell).__name__}.rule", change, cell.state_names, every=True)
+        return [change[name] for name in cell.state_names]
+
+    jax.eval_shape(changed, *scalars)
+    check_names(f"{type(cell).__name__}.gains", cell.gains(), names, every=True)
+    traced = jax.make_jaxpr(sent)(*scalars).jaxpr
+    reads = _fields_read(traced, first=len(cell.state_names), count=len(names))
+    return Wiring(*_stages(_groups(traced.outvars), reads, type(cell).__name__, names))
+
+
+def _groups(outputs) -> tuple[tuple[int, ...], ...]:
+    groups: dict[int, list[int]] = {}
+    for index, variable in enumerate(outputs):
+        groups.setdefault(id(variable), []).append(index)
+    return tuple(tuple(group) for group in groups.values())
+
+
+def _fields_read(traced, *, first: int, count: int) -> list[frozenset[int]]:
+    """Return for each output the fields that it depends on, by walking the traced operations."""
+    known = {
+        id(variable): frozenset({index - first})
+        for index, variable in enumerate(traced.invars)
+        if first <= index < first + count
+    }
+
+    def of(atoms):
+        return frozenset().union(*(known.get(id(atom), frozenset()) for atom in atoms))
+
+    for equation in traced.eqns:
+        read = of(equation.invars)
+        known.update({id(variable): read for variable in equation.outvars})
+    return [of([variable]) for variable in traced.outvars]
+
+
+def _stages(groups, reads, cell_name, names):
+    group_of = {field: index for index, group in enumerate(groups) for field in group}
+    stage_of: dict[int, int] = {}
+    # Fields read must be earlier, so one pass in field order meets every dependency in time.
+    for index in sorted(range(len(groups)), key=lambda g: groups[g][0]):
+        earliest = groups[index][0]
+        for field in sorted(reads[earliest]):
+            if field >= earliest:
+                raise InvalidInputError(
+                    f"{cell_name}.outputs: the output of field {names[earliest]!r} reads field "
+                    f"{names[field]!r}: expected only fields that stand earlier in field_names = "
+                    f"{names}. Reorder field_names."
+                )
+        needed = [stage_of[group_of[field]] for field in reads[earliest]]
+        stage_of[index] = 1 + max(needed, default=-1)
+    depth = max(stage_of.values(), default=-1) + 1
+    stages = tuple(
+        tuple(index for index in range(len(groups)) if stage_of[index] == stage)
+        for stage in range(depth)
+    )
+    return groups, stages

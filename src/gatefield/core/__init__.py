@@ -1,0 +1,1 @@
+"""Errors, results and type names: the layer that everything else stands on."""

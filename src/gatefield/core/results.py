@@ -1,0 +1,51 @@
+"""What every result shares: a status, labelled quantities, and a way to xarray."""
+
+from __future__ import annotations
+
+import enum
+import importlib
+from typing import TYPE_CHECKING, Any
+
+import equinox as eqx
+
+if TYPE_CHECKING:
+    import xarray
+
+
+class Status(enum.StrEnum):
+    """How a computation ended."""
+
+    OK = "ok"
+    DIVERGED = "diverged"
+    NOT_CONVERGED = "not converged"
+    MAX_STEPS = "maximum number of steps reached"
+
+
+def quantity(*dims: str, unit: str = "1", **options: Any) -> Any:
+    """Declare a result's array field with its dimensions and unit, for `AbstractResult.to_dataset`.
+
+    Parameters
+    ----------
+    dims
+        Names of the array's axes, first to last; a leading ``"..."`` leaves further axes unnamed.
+    unit
+        Unit of the values; "1" for numbers, "time constant" for the units' own time.
+    options
+        Passed on to `equinox.field`.
+    """
+    return eqx.field(metadata={"dims": dims, "unit": unit}, **options)
+
+
+class AbstractResult(eqx.Module):
+    """Base of results: frozen pytrees of host arrays, whose fields are declared by `quantity`."""
+
+    def to_dataset(self) -> xarray.Dataset:
+        """Return the result as an `xarray.Dataset` with named dimensions, units and provenance.
+
+        Returns
+        -------
+        xarray.Dataset
+            One variable for each `quantity` of the result; everything else becomes an attribute.
+        """
+        # `io` stands above this layer: it is looked up when called, so that imports go down only.
+        return importlib.import_module("gatefield.io").to_dataset(self)
