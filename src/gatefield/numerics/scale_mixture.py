@@ -125,7 +125,7 @@ def _average_jvp(nodes: int, primals: Any, tangents: Any) -> tuple[Array, Array]
 def _as_pair(correlation: Any, gain: Any) -> tuple[Array, Array]:
     """Return both arguments as floating arrays of one shape and type."""
     rho, b = jnp.broadcast_arrays(jnp.asarray(correlation), jnp.asarray(gain))
-    dtype = jnp.result_type(rho, b, jnp.float32)
+    dtype = jnp.result_type(rho, b, float)
     return rho.astype(dtype), b.astype(dtype)
 
 

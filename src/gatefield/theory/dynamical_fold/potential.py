@@ -95,7 +95,7 @@ def potential_branch(
     Krishnamurthy, Can and Schwab, PRX 12, 011011 (2022), Eqs. G5-G7.
     """
     b, a = jnp.broadcast_arrays(jnp.asarray(b), jnp.asarray(a))
-    dtype = jnp.result_type(b, a, jnp.float32)
+    dtype = jnp.result_type(b, a, float)
     b, a = b.astype(dtype), a.astype(dtype)
     rho, weight = energy_rule(energy_nodes)
     rho = jnp.asarray(np.append(rho, 1.0), dtype)

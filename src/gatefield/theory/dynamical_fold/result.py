@@ -35,8 +35,9 @@ class DynamicalFold(AbstractResult):
         Estimated relative error of ``alpha_r`` that the finite numbers of nodes cause: the size of
         one further Newton step with finer rules.
     converged : (...)
-        Whether Newton's method ended within its tolerance. Where it did not, the other fields hold
-        its last finite iterate. True where the line is known not to exist.
+        Whether Newton's method ended within its tolerance and ``truncation`` is at most 1e-5.
+        Where not, the other fields hold the last finite iterate: do not use them. True where the
+        line is known not to exist.
     """
 
     g_h: Float[np.ndarray, "..."] = quantity("...")
