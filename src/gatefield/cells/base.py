@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import equinox as eqx
 import jax
@@ -12,6 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from gatefield.core.types import Array, Unit
+
+Result = TypeVar("Result")
 
 
 class AbstractCell(eqx.Module):
@@ -106,8 +108,8 @@ def stacked_rule(cell: AbstractCell, state: Array, fields: Array, drive: Array) 
 
 
 def over_units(
-    function: Callable[..., Array], cell: AbstractCell, *arrays: Array, out_axis: int = -1
-) -> Array:
+    function: Callable[..., Result], cell: AbstractCell, *arrays: Array, out_axis: int = -1
+) -> Result:
     """Apply ``function(cell, *columns)`` to every unit of arrays whose last axis is the unit's.
 
     Parameters

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from gatefield.cells.base import AbstractFlow
-from gatefield.core.errors import as_parameter, check_choice
+from gatefield.core.checks import as_parameter, check_choice
 from gatefield.core.types import Unit
 
 

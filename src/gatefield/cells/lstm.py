@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from gatefield.cells.base import AbstractMap
-from gatefield.core.errors import as_parameter
+from gatefield.core.checks import as_parameter
 from gatefield.core.types import Unit
 
 

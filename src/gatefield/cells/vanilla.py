@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import jax.numpy as jnp
 
 from gatefield.cells.base import AbstractFlow
-from gatefield.core.errors import as_parameter
+from gatefield.core.checks import as_parameter
 from gatefield.core.types import Unit
 
 

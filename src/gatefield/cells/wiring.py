@@ -8,7 +8,8 @@ import jax
 import numpy as np
 
 from gatefield.cells.base import AbstractCell
-from gatefield.core.errors import InvalidInputError, check_names
+from gatefield.core.checks import check_names
+from gatefield.core.errors import InvalidInputError
 
 
 class Wiring(NamedTuple):
@@ -49,9 +50,7 @@ def wiring(cell: AbstractCell) -> Wiring:
     """
     unit = jax.tree.map(lambda leaf: leaf[0] if np.ndim(leaf) == 1 else leaf, cell)
     names = cell.field_names
-    scalars = [
-        tuple(0.0 for _ in group) for group in (cell.state_names, names, cell.drive_names)
-    ]
+    scalars = [tuple(0.0 for _ in group) for group in (cell.state_names, names, cell.drive_names)]
 
     def named(state, fields, drive):
         return (

@@ -21,8 +21,8 @@ class Status(enum.StrEnum):
     MAX_STEPS = "maximum number of steps reached"
 
 
-def quantity(*dims: str, unit: str = "1", **options: Any) -> Any:
-    """Declare a result's array field with its dimensions and unit, for `AbstractResult.to_dataset`.
+def quantity(*dims: str, unit: str = "1") -> dict[str, Any]:
+    """Name the dimensions and the unit of a result's field: ``eqx.field(metadata=quantity(...))``.
 
     Parameters
     ----------
@@ -30,10 +30,13 @@ def quantity(*dims: str, unit: str = "1", **options: Any) -> Any:
         Names of the array's axes, first to last; a leading ``"..."`` leaves further axes unnamed.
     unit
         Unit of the values; "1" for numbers, "time constant" for the units' own time.
-    options
-        Passed on to `equinox.field`.
+
+    Returns
+    -------
+    dict
+        Metadata that `AbstractResult.to_dataset` reads.
     """
-    return eqx.field(metadata={"dims": dims, "unit": unit}, **options)
+    return {"dims": dims, "unit": unit}
 
 
 class AbstractResult(eqx.Module):

@@ -91,7 +91,8 @@ def integrate(
         left -= int(used)
         if not bool(okay) or left < 0:
             return np.moveaxis(states, 0, -3), Status.MAX_STEPS
-        states[start + 1 : start + known] = np.asarray(ys)[1:known]
-        state = ys[known - 1]
+        found = np.asarray(ys)
+        states[start + 1 : start + known] = found[1:known]
+        state = jnp.asarray(found[known - 1])
         bar.update(known - 1)
     return np.moveaxis(states, 0, -3), status

@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from gatefield.cells import AbstractCell, Wiring
-from gatefield.core.errors import check_names, refuse
+from gatefield.core.checks import check_names
+from gatefield.core.errors import refuse
 from gatefield.core.types import Array, Float
 
 Stacked = tuple[Float[Array, "_ unit"], ...]
@@ -45,7 +46,9 @@ def sample_couplings(cell: AbstractCell, wires: Wiring, n: int, seed: int, dtype
         normal = jax.random.normal(jax.random.fold_in(key, field), (n, n), dtype)
         return normal * jnp.reshape(gain, (-1, 1))
 
-    return tuple(jax.jit(lambda g=g: jnp.concatenate([matrix(f) for f in g]))() for g in wires.groups)
+    return tuple(
+        jax.jit(lambda g=g: jnp.concatenate([matrix(f) for f in g]))() for g in wires.groups
+    )
 
 
 def stack_couplings(
@@ -75,7 +78,9 @@ def stack_couplings(
     for name, matrix in matrices.items():
         if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or matrix.shape != shape:
             expected = "square matrices of one size"
-            refuse(f"couplings[{name!r}].shape", matrix.shape, expected, "One (N, N) for each field.")
+            refuse(
+                f"couplings[{name!r}].shape", matrix.shape, expected, "One (N, N) for each field."
+            )
         if not np.all(np.isfinite(matrix)):
             refuse(f"couplings[{name!r}]", "values that are not finite", "numbers", "Clean it.")
     return tuple(

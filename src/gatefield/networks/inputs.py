@@ -10,7 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gatefield.core.errors import check_names, refuse
+from gatefield.core.checks import check_names
+from gatefield.core.errors import refuse
 from gatefield.core.types import Array, Drives
 from gatefield.networks.network import Network
 

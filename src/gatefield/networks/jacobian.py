@@ -12,7 +12,8 @@ import numpy as np
 from gatefield.cells import AbstractMap, unit_blocks
 from gatefield.cells.base import cast
 from gatefield.cells.linearise import UnitBlocks
-from gatefield.core.errors import as_parameter, refuse
+from gatefield.core.checks import as_parameter
+from gatefield.core.errors import refuse
 from gatefield.core.results import AbstractResult, quantity
 from gatefield.core.types import Float, HostArray
 from gatefield.networks.couplings import send, send_back
@@ -34,11 +35,17 @@ class UnitJacobian(AbstractResult):
         Whether the Jacobian is a map's (stable inside the unit circle) or a flow's (left half).
     """
 
-    A: Float[HostArray, "unit component component"] = quantity("unit", "to", "component")
-    L: Float[HostArray, "unit component field"] = quantity("unit", "to", "field")
-    R: Float[HostArray, "unit field component"] = quantity("unit", "field", "component")
-    Q: Float[HostArray, "unit field field"] = quantity("unit", "field", "read")
-    gains: Float[HostArray, " field"] = quantity("field")
+    A: Float[HostArray, "unit component component"] = eqx.field(
+        metadata=quantity("unit", "to", "component")
+    )
+    L: Float[HostArray, "unit component field"] = eqx.field(
+        metadata=quantity("unit", "to", "field")
+    )
+    R: Float[HostArray, "unit field component"] = eqx.field(
+        metadata=quantity("unit", "field", "component")
+    )
+    Q: Float[HostArray, "unit field field"] = eqx.field(metadata=quantity("unit", "field", "read"))
+    gains: Float[HostArray, " field"] = eqx.field(metadata=quantity("field"))
     is_map: bool = eqx.field(static=True)
 
 
@@ -117,9 +124,7 @@ def linearise(
     """
     blocks = _blocks_at(network, state, inputs, time)[1]
     host = [np.asarray(block) for block in blocks]
-    return UnitJacobian(
-        *host, gains=network.gains(), is_map=isinstance(network.cell, AbstractMap)
-    )
+    return UnitJacobian(*host, gains=network.gains(), is_map=isinstance(network.cell, AbstractMap))
 
 
 def jacobian(

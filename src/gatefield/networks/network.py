@@ -12,7 +12,8 @@ import numpy as np
 
 from gatefield.cells import AbstractCell, Wiring, wiring
 from gatefield.cells.base import over_units, stacked_outputs, stacked_rule
-from gatefield.core.errors import check_choice, check_count, refuse
+from gatefield.core.checks import check_choice, check_count
+from gatefield.core.errors import refuse
 from gatefield.core.types import Array, Drives, Fields, Float, HostArray, States
 from gatefield.networks.couplings import Stacked, sample_couplings, send, stack_couplings
 
@@ -110,12 +111,17 @@ class Network(eqx.Module):
         InvalidInputError
             If the cell is wired differently, or has other gains: couplings carry the gains.
         """
+        _check_units(cell, self.n)
         with jax.enable_x64(True):
             wires = wiring(cell)
-        gains = [tuple(float(np.max(v)) for v in c.gains().values()) for c in (self.cell, cell)]
-        if type(cell) is not type(self.cell) or wires != self.wiring or gains[0] != gains[1]:
+        old, new = self.cell.gains(), cell.gains()
+        rows = (self.n,)
+        alike = type(cell) is type(self.cell) and wires == self.wiring
+        if not alike or any(
+            not np.array_equal(np.broadcast_to(old[name], rows), np.broadcast_to(new[name], rows))
+            for name in old
+        ):
             refuse("cell", cell, f"a {type(self.cell).__name__} of equal gains", "Sample anew.")
-        _check_units(cell, self.n)
         return eqx.tree_at(lambda network: network.cell, self, cell)
 
     @property
@@ -139,7 +145,7 @@ class Network(eqx.Module):
         raise AssertionError("every field is in one group")
 
     def gains(self) -> Float[HostArray, " field"]:
-        """Return the gain of each field: the cell's for drawn couplings, |J| / sqrt(N) for given."""
+        """Return each field's gain: the cell's for drawn couplings, |J|/sqrt(N) for given ones."""
         names = self.cell.field_names
         if self.seed < 0:
             norms = [np.linalg.norm(self.coupling(name)) for name in names]

@@ -13,13 +13,8 @@ from tqdm.auto import tqdm
 
 from gatefield.cells import AbstractMap
 from gatefield.cells.base import cast
-from gatefield.core.errors import (
-    NumericalFailureError,
-    as_parameter,
-    check_choice,
-    check_count,
-    refuse,
-)
+from gatefield.core.checks import as_parameter, check_choice, check_count
+from gatefield.core.errors import NumericalFailureError, refuse
 from gatefield.core.results import Status
 from gatefield.core.types import Array
 from gatefield.networks.adaptive import ADAPTIVE, integrate

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import equinox as eqx
 
-from gatefield.core.errors import check_choice
+from gatefield.core.checks import check_choice
 from gatefield.core.results import AbstractResult, Status, quantity
 from gatefield.core.types import Float, HostArray
 
@@ -26,9 +26,9 @@ class Trajectory(AbstractResult):
         What made the trajectory: method, step, seed, number of units, cell.
     """
 
-    times: Float[HostArray, " time"] = quantity("time", unit="time constant")
-    states: Float[HostArray, "*sample time component unit"] = quantity(
-        "...", "time", "component", "unit"
+    times: Float[HostArray, " time"] = eqx.field(metadata=quantity("time", unit="time constant"))
+    states: Float[HostArray, "*sample time component unit"] = eqx.field(
+        metadata=quantity("...", "time", "component", "unit")
     )
     status: Status = eqx.field(static=True)
     component_names: tuple[str, ...] = eqx.field(static=True)

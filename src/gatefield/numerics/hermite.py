@@ -40,7 +40,7 @@ class HermiteSeries(eqx.Module):
         <f^2> - sum b_n^2 >= 0 up to rounding: the error of F at rho = 1, and its bound elsewhere.
     """
 
-    coefficients: Float[Array, "term"]
+    coefficients: Float[Array, " term"]
     tail: Float[Array, ""]
 
 

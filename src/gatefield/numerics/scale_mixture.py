@@ -165,7 +165,7 @@ def tanh_two_point(
 def tanh_two_point_slope(
     correlation: Float[ArrayLike, "..."], gain: Float[ArrayLike, "..."], *, nodes: int = NODES
 ) -> Float[Array, "..."]:
-    """Derivative of `tanh_two_point` by the correlation.
+    """Slope of the two-point function of tanh by the correlation.
 
     dF/drho = b^2 < sech^2(b x) sech^2(b y) >.
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jax.scipy.special import ndtr
 
-from gatefield.core.types import Array
+from gatefield.core.types import Array, HostArray
 from gatefield.phases.surroundings import Surroundings
 from gatefield.theory.static.moments import activation_moments, gate_moments
 
@@ -35,11 +35,11 @@ class BranchPoint(NamedTuple):
         <phi^2>.
     """
 
-    log_gain: Array
-    log_radius: Array
-    log_marginal: Array
-    variance: Array
-    activity: Array
+    log_gain: Array | HostArray
+    log_radius: Array | HostArray
+    log_marginal: Array | HostArray
+    variance: Array | HostArray
+    activity: Array | HostArray
 
 
 def static_branch(log_b: Any, alpha_r: Any, around: Surroundings) -> BranchPoint:

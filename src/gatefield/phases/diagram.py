@@ -8,7 +8,8 @@ from typing import Any
 import equinox as eqx
 import numpy as np
 
-from gatefield.core.errors import as_parameter, refuse
+from gatefield.core.checks import as_parameter
+from gatefield.core.errors import refuse
 from gatefield.core.results import AbstractResult, quantity
 from gatefield.core.types import Bool, Float, HostArray, Int
 from gatefield.phases.dynamical import dynamical_line
@@ -56,17 +57,17 @@ class PhaseDiagram(AbstractResult):
         What the diagram does not say, in words.
     """
 
-    g_h: Float[HostArray, " g_h"] = quantity("g_h")
-    alpha_r: Float[HostArray, " alpha_r"] = quantity("alpha_r")
-    region: Int[HostArray, "alpha_r g_h"] = quantity("alpha_r", "g_h")
-    moderate_region: Int[HostArray, "alpha_r g_h"] = quantity("alpha_r", "g_h")
-    marginal: Bool[HostArray, "alpha_r g_h"] = quantity("alpha_r", "g_h")
-    fixed_point_line: Float[HostArray, " g_h"] = quantity("g_h")
-    dynamical_line: Float[HostArray, " g_h"] = quantity("g_h")
-    dynamical_line_fast_gate: Float[HostArray, " g_h"] = quantity("g_h")
-    marginal_line: Float[HostArray, " g_h"] = quantity("g_h")
-    stability_line: Float[HostArray, " alpha_r"] = quantity("alpha_r")
-    input_line: Float[HostArray, " alpha_r"] = quantity("alpha_r")
+    g_h: Float[HostArray, " g_h"] = eqx.field(metadata=quantity("g_h"))
+    alpha_r: Float[HostArray, " alpha_r"] = eqx.field(metadata=quantity("alpha_r"))
+    region: Int[HostArray, "alpha_r g_h"] = eqx.field(metadata=quantity("alpha_r", "g_h"))
+    moderate_region: Int[HostArray, "alpha_r g_h"] = eqx.field(metadata=quantity("alpha_r", "g_h"))
+    marginal: Bool[HostArray, "alpha_r g_h"] = eqx.field(metadata=quantity("alpha_r", "g_h"))
+    fixed_point_line: Float[HostArray, " g_h"] = eqx.field(metadata=quantity("g_h"))
+    dynamical_line: Float[HostArray, " g_h"] = eqx.field(metadata=quantity("g_h"))
+    dynamical_line_fast_gate: Float[HostArray, " g_h"] = eqx.field(metadata=quantity("g_h"))
+    marginal_line: Float[HostArray, " g_h"] = eqx.field(metadata=quantity("g_h"))
+    stability_line: Float[HostArray, " alpha_r"] = eqx.field(metadata=quantity("alpha_r"))
+    input_line: Float[HostArray, " alpha_r"] = eqx.field(metadata=quantity("alpha_r"))
     line_input_variance: float = eqx.field(static=True)
     tau_r: float = eqx.field(static=True)
     around: Surroundings = eqx.field(static=True)

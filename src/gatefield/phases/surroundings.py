@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gatefield.core.errors import as_parameter, refuse
+from gatefield.core.checks import as_parameter
+from gatefield.core.errors import refuse
 from gatefield.theory.static import static_conditions
 
 _NAMES = ("h", "z", "r")

@@ -42,14 +42,12 @@ class Frame(NamedTuple):
 class FoldSolution(NamedTuple):
     """Unknowns at the fold, their largest residual, and whether Newton's method ended."""
 
-    unknowns: Float[Array, "2*lag+4"]
+    unknowns: Float[Array, " unknown"]
     residual: Float[Array, ""]
     converged: Bool[Array, ""]
 
 
-def _slope(
-    unknowns: Array, jacobian: Array, grid: HalfLine, tau_r: Array
-) -> tuple[Array, Array]:
+def _slope(unknowns: Array, jacobian: Array, grid: HalfLine, tau_r: Array) -> tuple[Array, Array]:
     """Return s = d ln g / d ln b at fixed alpha_r, and its gradient by all unknowns."""
     size = unknowns.size - 2
     unit = jnp.zeros(size + 1).at[-1].set(1.0)

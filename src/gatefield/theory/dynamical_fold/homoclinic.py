@@ -3,7 +3,8 @@
 With u = C_h / C0, v = C_r / C_r(0), b = g_h sqrt(C0) and a = alpha_r sqrt(C_r(0)) the mean-field
 theory at alpha_z = 0 without biases reads (time in units of the unit's own time constant)
 
-    -4 u'' + u = (g_h/b)^2 F_phi(u; b) F_sr(v; a) ,    -tau_r^2 v'' + v = (alpha_r/a)^2 F_phi(u; b) ,
+    -4 u'' + u = (g_h/b)^2 F_phi(u; b) F_sr(v; a) ,
+    -tau_r^2 v'' + v = (alpha_r/a)^2 F_phi(u; b) ,
     u(0) = v(0) = 1 ,  u'(0) = v'(0) = 0 ,  u, v -> 0 .
 
 Chebyshev collocation in s with t = L sinh(s) resolves the core, the layer of width 1/a that a
@@ -31,7 +32,7 @@ SCALARS = 4
 class HalfLine(NamedTuple):
     """Lags t_0 = 0 < ... < t_M = T with the matrices of the first and second derivative."""
 
-    lags: Float[Array, "lag"]
+    lags: Float[Array, " lag"]
     first: Float[Array, "lag lag"]
     second: Float[Array, "lag lag"]
 
@@ -71,7 +72,7 @@ def interpolation(source: HalfLine, target: HalfLine, scale: Array) -> Float[Arr
     return jnp.where((points <= 1.0)[:, None], matrix, 0.0)
 
 
-def residual(unknowns: Float[Array, "2*lag+4"], grid: HalfLine, tau_r: Array) -> Array:
+def residual(unknowns: Float[Array, " unknown"], grid: HalfLine, tau_r: Array) -> Array:
     """Return the 2 M + 4 residuals of the lag equations on M + 1 lags."""
     count = grid.lags.shape[0]
     u, v = unknowns[:count], unknowns[count : 2 * count]
@@ -101,7 +102,7 @@ def core_time(g_h: Array, b: Array, a: Array) -> Array:
     return 2.0 / jnp.sqrt(drive - 1.0)
 
 
-def potential_orbit(g_h: Array, b: Array, a: Array, lags: Float[Array, "lag"]) -> Array:
+def potential_orbit(g_h: Array, b: Array, a: Array, lags: Float[Array, " lag"]) -> Array:
     """Return C_h(t) / C0 for tau_r -> 0 to about 1e-3, from the energy: dt = -du / sqrt(2 E(u)).
 
     With u = sech^2(w), t(w) is smooth and becomes linear in the tail.

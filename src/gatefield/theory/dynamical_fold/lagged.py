@@ -11,10 +11,11 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.typing import ArrayLike
-from jaxtyping import Array, Float
+import numpy.typing as npt
+from jaxtyping import Array
 
-from gatefield.core.errors import NumericalFailureError, as_parameter, check_count
+from gatefield.core.checks import as_parameter, check_count
+from gatefield.core.errors import NumericalFailureError
 from gatefield.numerics.scale_mixture import tanh_two_point
 from gatefield.theory.dynamical_fold.bordered import (
     Frame,
@@ -31,6 +32,7 @@ from gatefield.theory.dynamical_fold.homoclinic import (
 )
 from gatefield.theory.dynamical_fold.potential import LOWER_GAIN, potential_fold
 from gatefield.theory.dynamical_fold.result import (
+    LARGEST_TRUNCATION,
     UPPER_GAIN,
     DynamicalFold,
     absent,
@@ -38,8 +40,6 @@ from gatefield.theory.dynamical_fold.result import (
 )
 
 LAGS = 64
-LARGEST_TRUNCATION = 1e-5
-"""A fold whose `truncation` is larger is not called converged."""
 
 # T in decay times of C_h (e^-36 is rounding) and in time constants of the gate, whose cut tail
 # reaches back to the core as e^-30.
@@ -163,7 +163,9 @@ def _fold_at(g_h: float, tau_r: float, lags: int) -> dict[str, float | bool]:
         shift = growth * jnp.asarray([-0.5, 0.5, 0.0, 1.0])
         unknowns = fold.unknowns.at[-SCALARS:].add(shift)
         fold = solve_fold(unknowns, frame, _double(value), jnp.log(_double(gain)), lags=lags)
-    error = float(truncation(fold.unknowns, frame, _double(tau_r), jnp.log(_double(g_h)), lags=lags))
+    error = float(
+        truncation(fold.unknowns, frame, _double(tau_r), jnp.log(_double(g_h)), lags=lags)
+    )
     b, a, _, alpha = np.exp(np.asarray(fold.unknowns)[-SCALARS:])
     return {
         "alpha_r": alpha,
@@ -175,9 +177,7 @@ def _fold_at(g_h: float, tau_r: float, lags: int) -> dict[str, float | bool]:
     }
 
 
-def lagged_fold(
-    g_h: Float[ArrayLike, "..."], tau_r: Float[ArrayLike, "..."], *, lags: int = LAGS
-) -> DynamicalFold:
+def lagged_fold(g_h: npt.ArrayLike, tau_r: npt.ArrayLike, *, lags: int = LAGS) -> DynamicalFold:
     """Dynamical transition alpha*_DMFT(g_h; tau_r) of the gated network, at any tau_r.
 
     The fold in C_h(0) of the fluctuating solutions of

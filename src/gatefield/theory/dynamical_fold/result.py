@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import equinox as eqx
 import numpy as np
 from jaxtyping import Bool, Float
 
-from gatefield.core.errors import as_parameter
+from gatefield.core.checks import as_parameter
 from gatefield.core.results import AbstractResult, quantity
 
 UPPER_GAIN = 2.0
 """The zero fixed point loses stability here (Eq. 6): no transition beside it exists beyond."""
+
+LARGEST_TRUNCATION = 1e-5
+"""A fold whose `truncation` is larger is not called converged."""
 
 
 class DynamicalFold(AbstractResult):
@@ -30,7 +34,7 @@ class DynamicalFold(AbstractResult):
     variance_h, variance_r : (...)
         C_h(0) and C_r(0) at the transition; zero where the line does not exist.
     residual : (...)
-        Largest residual of the equations that were solved, dimensionless.
+        Largest residual of the equations before the last Newton step, dimensionless.
     truncation : (...)
         Estimated relative error of ``alpha_r`` that the finite numbers of nodes cause: the size of
         one further Newton step with finer rules.
@@ -40,21 +44,20 @@ class DynamicalFold(AbstractResult):
         line is known not to exist.
     """
 
-    g_h: Float[np.ndarray, "..."] = quantity("...")
-    tau_r: Float[np.ndarray, "..."] = quantity("...", unit="time constant")
-    alpha_r: Float[np.ndarray, "..."] = quantity("...")
-    variance_h: Float[np.ndarray, "..."] = quantity("...")
-    variance_r: Float[np.ndarray, "..."] = quantity("...")
-    residual: Float[np.ndarray, "..."] = quantity("...")
-    truncation: Float[np.ndarray, "..."] = quantity("...")
-    converged: Bool[np.ndarray, "..."] = quantity("...")
+    g_h: Float[np.ndarray, "..."] = eqx.field(metadata=quantity("..."))
+    tau_r: Float[np.ndarray, "..."] = eqx.field(metadata=quantity("...", unit="time constant"))
+    alpha_r: Float[np.ndarray, "..."] = eqx.field(metadata=quantity("..."))
+    variance_h: Float[np.ndarray, "..."] = eqx.field(metadata=quantity("..."))
+    variance_r: Float[np.ndarray, "..."] = eqx.field(metadata=quantity("..."))
+    residual: Float[np.ndarray, "..."] = eqx.field(metadata=quantity("..."))
+    truncation: Float[np.ndarray, "..."] = eqx.field(metadata=quantity("..."))
+    converged: Bool[np.ndarray, "..."] = eqx.field(metadata=quantity("..."))
 
 
 def absent(g_h: np.ndarray, tau_r: np.ndarray) -> dict[str, np.ndarray]:
     """Return the fields of a `DynamicalFold` for gains at which the line does not exist."""
     fields = {
-        name: np.zeros(g_h.shape)
-        for name in ("variance_h", "variance_r", "residual", "truncation")
+        name: np.zeros(g_h.shape) for name in ("variance_h", "variance_r", "residual", "truncation")
     }
     return {
         "g_h": g_h,

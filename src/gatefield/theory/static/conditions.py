@@ -7,7 +7,7 @@ from typing import Any
 
 import equinox as eqx
 
-from gatefield.core.errors import as_parameter, check_names
+from gatefield.core.checks import as_parameter, check_names
 from gatefield.core.types import Unit
 
 

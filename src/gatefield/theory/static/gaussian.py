@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from gatefield.cells import GatedRNN, VanillaRNN
-from gatefield.core.errors import InvalidInputError, concrete
+from gatefield.core.checks import concrete
+from gatefield.core.errors import InvalidInputError
 from gatefield.core.types import Array, Bool, Float
 from gatefield.theory.static.conditions import StaticConditions
 from gatefield.theory.static.moments import activation_moments, gate_moments
@@ -78,7 +79,9 @@ def gates_of(cell: GatedRNN | VanillaRNN, given: StaticConditions) -> Gates:
     if cell.input_gating == "none":
         alpha_z, driven = concrete(cell.alpha_z), concrete(variance["h"] + abs(mean["h"]))
         jitters = concrete(bias["z"])
-        varies = (alpha_z is None or np.any(alpha_z > 0)) or (jitters is None or np.any(jitters > 0))
+        varies = (alpha_z is None or np.any(alpha_z > 0)) or (
+            jitters is None or np.any(jitters > 0)
+        )
         if (driven is None or np.any(driven > 0)) and varies:
             raise InvalidInputError(
                 "input_gating = 'none' with alpha_z > 0 and a static input to h: expected a "
@@ -235,4 +238,6 @@ def _with_derivatives(gates, log_variance):
     # At a fold the slope vanishes and derivatives are infinite; the value itself must stay finite.
     safe = jnp.where(jnp.abs(slope) > 1e-9, slope, jnp.inf)
     newton = value / safe
-    return jnp.exp(u - jnp.where(jnp.abs(newton) < 1e-3, newton, newton - jax.lax.stop_gradient(newton)))
+    return jnp.exp(
+        u - jnp.where(jnp.abs(newton) < 1e-3, newton, newton - jax.lax.stop_gradient(newton))
+    )

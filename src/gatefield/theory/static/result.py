@@ -40,14 +40,14 @@ class StaticMeanField(AbstractResult):
         OK, or NOT_CONVERGED.
     """
 
-    variance: dict[str, Float[HostArray, ""]] = quantity()
-    mean: dict[str, Float[HostArray, ""]] = quantity()
-    field_variance: dict[str, Float[HostArray, ""]] = quantity()
-    radius: Float[HostArray, ""] = quantity()
-    stable: Bool[HostArray, ""] = quantity()
-    open_fraction: Float[HostArray, ""] = quantity()
-    residual: Float[HostArray, ""] = quantity()
-    standard_error: Float[HostArray, ""] = quantity()
+    variance: dict[str, Float[HostArray, ""]] = eqx.field(metadata=quantity())
+    mean: dict[str, Float[HostArray, ""]] = eqx.field(metadata=quantity())
+    field_variance: dict[str, Float[HostArray, ""]] = eqx.field(metadata=quantity())
+    radius: Float[HostArray, ""] = eqx.field(metadata=quantity())
+    stable: Bool[HostArray, ""] = eqx.field(metadata=quantity())
+    open_fraction: Float[HostArray, ""] = eqx.field(metadata=quantity())
+    residual: Float[HostArray, ""] = eqx.field(metadata=quantity())
+    standard_error: Float[HostArray, ""] = eqx.field(metadata=quantity())
     cell: AbstractCell
     method: str = eqx.field(static=True)
     status: Status = eqx.field(static=True)
@@ -68,7 +68,7 @@ class StaticGrid(AbstractResult):
         Which places of the last axis hold solutions.
     """
 
-    count: Float[HostArray, "..."] = quantity("...")
-    variance: Float[HostArray, "... branch"] = quantity("...", "branch")
-    radius: Float[HostArray, "... branch"] = quantity("...", "branch")
-    found: Bool[HostArray, "... branch"] = quantity("...", "branch")
+    count: Float[HostArray, "..."] = eqx.field(metadata=quantity("..."))
+    variance: Float[HostArray, "... branch"] = eqx.field(metadata=quantity("...", "branch"))
+    radius: Float[HostArray, "... branch"] = eqx.field(metadata=quantity("...", "branch"))
+    found: Bool[HostArray, "... branch"] = eqx.field(metadata=quantity("...", "branch"))

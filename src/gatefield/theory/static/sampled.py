@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy import stats
 
-from gatefield.cells import AbstractCell, AbstractMap, unit_blocks, wiring
+from gatefield.cells import AbstractCell, AbstractMap, unit_blocks
 from gatefield.cells.base import over_units, stacked_outputs, stacked_rule
 from gatefield.core.results import Status
 from gatefield.core.types import Array, Float
@@ -170,7 +170,9 @@ def _describe(cell, given, sets, solution) -> StaticMeanField:
         radii.append(_edge_radius(cell, _responses(cell, state, fields, drive)))
         rows.append((state.mean(-1), state.var(-1), jnp.mean(fields**2, -1)))
         residuals.append(residual)
-    mean, variance, field_variance = (np.mean([np.asarray(r[k]) for r in rows], 0) for k in range(3))
+    mean, variance, field_variance = (
+        np.mean([np.asarray(r[k]) for r in rows], 0) for k in range(3)
+    )
     radius = np.asarray(np.mean(radii))
     named = lambda names, values: dict(zip(names, map(np.asarray, values), strict=True))  # noqa: E731
     okay = max(residuals) < 1e-6 and np.isfinite(radius)

@@ -10,12 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from gatefield.cells import AbstractCell, GatedRNN, VanillaRNN
-from gatefield.core.errors import (
-    NumericalFailureError,
-    check_choice,
-    check_count,
-    refuse,
-)
+from gatefield.core.checks import check_choice, check_count
+from gatefield.core.errors import NumericalFailureError, refuse
 from gatefield.core.results import Status
 from gatefield.theory.static.conditions import StaticConditions, static_conditions
 from gatefield.theory.static.gaussian import (
@@ -26,7 +22,6 @@ from gatefield.theory.static.gaussian import (
 )
 from gatefield.theory.static.result import StaticGrid, StaticMeanField
 from gatefield.theory.static.sampled import sampled_branches
-
 
 
 def solve_static(

@@ -1,0 +1,120 @@
+"""Growth of one small perturbation along a trajectory: the largest Lyapunov exponent, roughly."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gatefield.cells import AbstractMap
+from gatefield.cells.base import cast
+from gatefield.core.checks import as_parameter, check_count
+from gatefield.core.results import AbstractResult, quantity
+from gatefield.core.types import Float, HostArray
+from gatefield.networks import Network
+from gatefield.networks.inputs import Inputs, drive_of
+from gatefield.networks.network import as_states
+from gatefield.networks.simulate import one_step
+
+
+class PerturbationGrowth(AbstractResult):
+    """Growth rate of a perturbation, natural log, per unit time (flows) or per step (maps).
+
+    Attributes
+    ----------
+    rate, standard_error
+        Mean rate over the blocks of the run, and its error from their scatter.
+    block_rates
+        Rate within each block.
+    """
+
+    rate: Float[HostArray, ""] = eqx.field(metadata=quantity(unit="1 / time constant"))
+    standard_error: Float[HostArray, ""] = eqx.field(metadata=quantity(unit="1 / time constant"))
+    block_rates: Float[HostArray, " block"] = eqx.field(
+        metadata=quantity("block", unit="1 / time constant")
+    )
+
+
+@eqx.filter_jit
+def _blocks(network, drive, state, direction, dt, method, steps, count):
+    step = one_step(network, drive, dt, method)
+
+    def advance(number, pair):
+        return jax.jvp(lambda x: step(number, x), (pair[0],), (pair[1],))
+
+    def block(carry, index):
+        state, tangent = jax.lax.fori_loop(index * steps, (index + 1) * steps, advance, carry)
+        size = jnp.linalg.norm(tangent)
+        return (state, tangent / size), jnp.log(size)
+
+    return jax.lax.scan(block, (state, direction), jnp.arange(count))[1]
+
+
+def perturbation_growth(
+    network: Network,
+    state: Any,
+    t_max: float,
+    *,
+    dt: float = 0.05,
+    inputs: Inputs | None = None,
+    blocks: int = 20,
+    discard: int = 4,
+    seed: int = 0,
+) -> PerturbationGrowth:
+    """Follow a random infinitesimal perturbation along a trajectory and return its growth rate.
+
+    The tangent is the exact derivative of the integrator's step (Runge-Kutta 4, or the map).
+
+    Parameters
+    ----------
+    network
+        Any network.
+    state
+        Where the trajectory starts, (d, N); relax the network to its attractor first.
+    t_max
+        Duration in units of the units' time constant, or number of steps of a map.
+    dt
+        Step of a flow.
+    inputs
+        External input as in `simulate`.
+    blocks, discard
+        Number of blocks, and how many of them to leave out while the direction settles.
+    seed
+        Draws the initial direction.
+
+    Returns
+    -------
+    PerturbationGrowth
+
+    Raises
+    ------
+    InvalidInputError
+        For shapes or numbers that do not fit.
+
+    Assumptions
+    -----------
+    Over long times the rate is the largest Lyapunov exponent; over one run it fluctuates by a few
+    standard errors, since blocks are not independent.
+    """
+    blocks, discard = check_count("blocks", blocks, at_least=2), check_count("discard", discard)
+    duration = float(as_parameter("t_max", t_max, positive=True))
+    is_map = isinstance(network.cell, AbstractMap)
+    step = 1.0 if is_map else float(as_parameter("dt", dt, positive=True))
+    steps = max(1, round(duration / step / blocks))
+    with jax.enable_x64(True):
+        network = eqx.tree_at(lambda net: net.cell, network, cast(network.cell, network.dtype))
+        start = as_states("state", network, state)
+        direction = jax.random.normal(jax.random.key(seed), start.shape, start.dtype)
+        direction = direction / jnp.linalg.norm(direction)
+        drive, method = drive_of(network, inputs), "map" if is_map else "rk4"
+        delta = jnp.asarray(step, network.dtype)
+        count = jnp.asarray(steps)
+        logs = np.asarray(
+            _blocks(network, drive, start, direction, delta, method, count, blocks + discard)
+        )
+    rates = logs[discard:].astype(float) / (steps * step)
+    error = rates.std(ddof=1) / np.sqrt(blocks)
+    return PerturbationGrowth(np.asarray(rates.mean()), np.asarray(error), rates)

@@ -1,0 +1,95 @@
+"""The command ``gatefield``: reads options and TOML files, and turns errors into messages.
+
+This module imports neither JAX nor xarray, so that ``--help`` answers at once; a command imports
+what it needs when it runs.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import cyclopts
+from cyclopts import App, Parameter
+from cyclopts.config import Toml
+from pydantic import ValidationError
+
+from gatefield import __version__
+from gatefield.cli.config import PhasesConfig
+from gatefield.core.errors import GatefieldError
+
+BAD_INPUT = 2
+DISAGREEMENT = 1
+INTERRUPTED = 130
+
+app = App(
+    name="gatefield",
+    help="The theory of gating in recurrent networks: phase diagrams, each prediction next to a "
+    "simulated network.",
+    version=__version__,
+)
+
+
+@app.meta.default
+def _launch(
+    *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
+    config: Annotated[
+        Path | None, Parameter(help="TOML file with a table for each command, e.g. [phases].")
+    ] = None,
+) -> int:
+    """Read the configuration file, then run the command."""
+    app.config = () if config is None else (Toml(config, must_exist=True),)
+    return app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
+
+
+@app.command
+def phases(*, config: PhasesConfig | None = None) -> int:
+    """Compute the (g_h, alpha_r) phase diagram of the gated RNN and verify it on networks.
+
+    Writes a figure and a netCDF file, prints the critical values, and simulates networks at a point
+    of each region (or at each --point). Exits with 1 if a region's own point disagrees.
+    """
+    from gatefield.cli.phases import run
+
+    return run(PhasesConfig.model_validate({}) if config is None else config)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line, and exit: 0 well, 1 disagreement, 2 bad input, 130 interrupted."""
+    sys.exit(_status(arguments))
+
+
+def _status(arguments: Sequence[str] | None) -> int:
+    app.config = ()  # an earlier call in the same process may have left its file
+    try:
+        given = sys.argv[1:] if arguments is None else list(arguments)
+        result = app.meta(
+            given, exit_on_error=False, print_error=False, result_action="return_value"
+        )
+        return result if isinstance(result, int) else 0
+    except (cyclopts.CycloptsError, ValidationError, GatefieldError, OSError) as error:
+        print(f"gatefield: {_message(error)}", file=sys.stderr)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        print("gatefield: interrupted; files already named above are complete.", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _message(error: Exception) -> str:
+    """Return an error in one line or a few, without a traceback."""
+    cause = error.__cause__ if isinstance(error, cyclopts.CycloptsError) else None
+    if isinstance(cause, ValidationError):
+        error = cause
+    if isinstance(error, ValidationError):
+        lines = []
+        for problem in error.errors():
+            place = ".".join(str(part) for part in problem["loc"])
+            text = problem["msg"].removeprefix("Value error, ")
+            given = "" if problem["type"] == "value_error" else f" = {problem['input']!r}"
+            lines.append(f"{place}{given}: {text}" if place else text)
+        return "\n".join(lines)
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}. Check the path."
+    return str(error)

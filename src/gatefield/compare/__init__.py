@@ -1,0 +1,21 @@
+"""Theory against simulation, through one harness."""
+
+from gatefield.compare.fixed_points import nonzero_fixed_points
+from gatefield.compare.harness import Comparison, compare, compare_sizes
+from gatefield.compare.regions import (
+    REPRESENTATIVES,
+    RegionCheck,
+    check_region,
+    check_regions,
+)
+
+__all__ = [
+    "REPRESENTATIVES",
+    "Comparison",
+    "RegionCheck",
+    "check_region",
+    "check_regions",
+    "compare",
+    "compare_sizes",
+    "nonzero_fixed_points",
+]

@@ -1,0 +1,91 @@
+"""Checks of arguments: each refuses a value by naming it, what was expected, and the remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import jax
+import numpy as np
+
+from gatefield.core.errors import refuse
+
+
+def concrete(value: Any) -> np.ndarray | None:
+    """Return the host value, or None for a traced array, which has none yet."""
+    try:
+        return np.asarray(value)
+    except jax.errors.TracerArrayConversionError:
+        return None
+
+
+def as_parameter(
+    name: str, value: Any, *, positive: bool = False, nonnegative: bool = False
+) -> Any:
+    """Check a real parameter and return it as a float64 host array (traced arrays pass unchecked).
+
+    Parameters
+    ----------
+    name
+        The parameter's name, for the message.
+    value
+        A scalar, an array, or a traced array.
+    positive, nonnegative
+        The sign that is required, if any.
+
+    Returns
+    -------
+    array
+        float64 host array, or the traced array itself.
+
+    Raises
+    ------
+    InvalidInputError
+        If the value is not numeric, not finite, or has the wrong sign.
+    """
+    try:
+        host = concrete(value)
+        if host is None:
+            return value
+        host = host.astype(np.float64)
+    except (TypeError, ValueError):
+        refuse(name, value, "a real number or an array of them", "Pass a float.")
+    if not np.all(np.isfinite(host)):
+        remedy = "Infinite gains are limits: use a large finite value, such as 1e3."
+        refuse(name, value, "finite numbers", remedy)
+    if positive and not np.all(host > 0):
+        refuse(name, value, "a positive number", "Time constants and scales must exceed zero.")
+    if nonnegative and not np.all(host >= 0):
+        refuse(name, value, "a number that is not negative", "Flip the sign or use zero.")
+    return host
+
+
+def check_count(name: str, value: Any, *, at_least: int = 1) -> int:
+    """Return an integer count, refusing fractions and values below the minimum."""
+    fits = not isinstance(value, bool) and isinstance(value, (int, float, np.integer, np.floating))
+    if not fits or not np.isfinite(value) or int(value) != value or value < at_least:
+        refuse(name, value, f"an integer of at least {at_least}", "Pass a whole number.")
+    return int(value)
+
+
+def check_choice(name: str, value: Any, choices: Iterable[str]) -> str:
+    """Return the option if it is one of the choices, refuse it with the list otherwise."""
+    choices = tuple(choices)
+    if value not in choices:
+        listed = ", ".join(repr(choice) for choice in choices)
+        refuse(name, value, f"one of {listed}", "Check the spelling.")
+    return value
+
+
+def check_names(
+    what: str, given: Iterable[str], known: Iterable[str], *, every: bool = False
+) -> None:
+    """Refuse names that are not known and, with ``every``, names that are missing."""
+    given, known = set(given), tuple(known)
+    listed = ", ".join(repr(name) for name in known) or "none"
+    unknown = sorted(given - set(known))
+    if unknown:
+        refuse(what, unknown, f"names among {listed}", "Remove or rename them.")
+    missing = sorted(set(known) - given)
+    if every and missing:
+        refuse(what, sorted(given), f"all of {listed}", f"Add {', '.join(missing)}.")

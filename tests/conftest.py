@@ -1,0 +1,47 @@
+"""Rules that hold for every test: no network, no JAX setting left behind, fixed hypotheses."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+
+import pytest
+from hypothesis import settings
+
+# Before anything is imported: JAX's defaults, on the CPU unless the environment says otherwise,
+# and figures without a window.
+os.environ.pop("JAX_ENABLE_X64", None)
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("MPLBACKEND", "agg")
+
+# Compilation makes the first example slow; without a database, two runs see the same examples.
+settings.register_profile("gatefield", deadline=None, derandomize=True, database=None)
+settings.load_profile("gatefield")
+
+_LOCAL = ("localhost", "127.0.0.1", "::1")
+
+
+@pytest.fixture(autouse=True)
+def _jax_settings_stay():
+    """Fail a test that leaves JAX in double precision: gatefield must enter and leave it itself."""
+    yield
+    jax = sys.modules.get("jax")
+    if jax is not None and jax.config.jax_enable_x64:
+        jax.config.update("jax_enable_x64", False)
+        pytest.fail("the test left jax_enable_x64 switched on: use `with jax.enable_x64(True):`")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_network():
+    """Refuse every connection to anywhere but this machine."""
+    connect = socket.socket.connect
+
+    def only_local(self, address):
+        if self.family != getattr(socket, "AF_UNIX", None) and address[0] not in _LOCAL:
+            raise RuntimeError(f"a test tried to connect to {address!r}: tests stay offline")
+        return connect(self, address)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", only_local)
+        yield
