@@ -52,7 +52,7 @@ test-fast-3.12: test-fast-%:
 lint: $(READY_DEV) ## style, types and the layers of imports
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/pyright --project pyproject.toml --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
 
 format: $(READY_DEV) ## rewrite the code in the house format

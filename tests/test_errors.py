@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import jax
@@ -279,5 +280,5 @@ def test_a_count_is_whole_and_large_enough_or_refused(value):
     try:
         assert checks.check_count("n", value) == value >= 1
     except InvalidInputError as error:
-        assert not np.isfinite(value) or value < 1 or value != np.floor(value)
+        assert not math.isfinite(value) or value < 1 or value != math.floor(value)
         assert f"n = {value!r}" in str(error)

@@ -480,14 +480,13 @@ def test_a_grid_is_its_points():
 
 def test_inputs_may_vary_over_a_grid():
     """Section 9: at g = 1.8, alpha_r = 12 static input destabilises from .012 to .83 (sigma_I)."""
-    sigma = np.array([0.011, 0.013, 0.82, 0.84])
+    sigma = np.array([0.004, 0.008, 0.011, 0.013, 0.03, 0.1, 0.3, 0.6, 0.82, 0.84, 1.0, 1.5])
     cell = gf.GatedRNN(1.8, alpha_r=12.0, input_gating="update")
     grid = gf.solve_static_grid(cell, input_variance={"h": sigma**2})
-    last = np.sum(grid.found, axis=-1) - 1
-    lowest = grid.radius[:, 0]
     # The window of instability is that of the lowest solution as the input grows.
-    assert list(lowest < 1) == [True, False, False, True]
-    assert last[3] == 0
+    stable = (sigma < 0.012) | (sigma > 0.83)
+    np.testing.assert_array_equal(grid.radius[:, 0] < 1, stable)
+    np.testing.assert_array_equal(grid.count[sigma > 0.83], 1)
 
 
 def test_grids_refuse():
@@ -667,25 +666,25 @@ def test_an_ungated_input_to_networks_with_a_moving_gate():
 
 @pytest.mark.parametrize(("g", "stable"), [(1.5, True), (5.0, False)], ids=["stable", "unstable"])
 def test_stability_is_that_of_the_dense_jacobian(g, stable):
-    """Zero fixed point, N = 300: -s_z + s_z g s_r J^h, edge -1/2 + g/4 with scatter N^(-1/2)."""
+    """Zero fixed point, N = 200: -s_z + s_z g s_r J^h, edge -1/2 + g/4 with scatter N^(-1/2)."""
     cell = gf.GatedRNN(g, alpha_z=1.0, alpha_r=2.0, tau_z=2.0)
     zero = gf.solve_static(cell)[0]
     assert bool(zero.stable) == stable
-    network = gf.Network.sample(cell, 300, seed=1)
-    edge = np.linalg.eigvals(gf.jacobian(network, np.zeros((3, 300))).as_matrix()).real.max()
+    network = gf.Network.sample(cell, 200, seed=1)
+    edge = np.linalg.eigvals(gf.jacobian(network, np.zeros((3, 200))).as_matrix()).real.max()
     assert (edge < 0) == stable
     # Below zero the slowest of -1/2 + g/4 and the z gate's -1/tau_z = -1/2 leads.
-    assert edge == pytest.approx(max(-0.5 + g / 4, -0.5), abs=g / 4 * 3 / np.sqrt(300))
+    assert edge == pytest.approx(max(-0.5 + g / 4, -0.5), abs=g / 4 * 3 / np.sqrt(200))
 
 
 def test_stability_of_a_driven_fixed_point_is_that_of_the_dense_jacobian():
-    """A settled network at N = 300, and the response matrix whose radius the theory predicts.
+    """A settled network at N = 200, and the response matrix whose radius the theory predicts.
 
     J R (-A)^-1 L has the spectral radius sqrt(mu) of `independent`, with scatter of N^(-1/2).
     """
     p = {"g_h": 1.5, "alpha_r": 2.0, "alpha_z": 1.0, "beta_h": 0.2, "V_h": 0.1}
     (theory,) = solve(p)
-    network, state, inputs = settled(theory.cell, {"h": 0.1}, 1, 200.0, n=300)
+    network, state, inputs = settled(theory.cell, {"h": 0.1}, 1, 200.0, n=200)
     operator = gf.jacobian(network, state, inputs=inputs)
     edge = np.linalg.eigvals(operator.as_matrix()).real.max()
     assert bool(theory.stable) and edge < 0
@@ -702,7 +701,7 @@ def test_stability_of_a_driven_fixed_point_is_that_of_the_dense_jacobian():
     measured = np.abs(np.linalg.eigvals(full)).max()
     terms = independent(float(theory.variance["h"]), p)
     mu = (terms["a"] + np.sqrt(terms["a"] ** 2 + 4 * terms["b"])) / 2
-    assert measured == pytest.approx(np.sqrt(mu), rel=3 / np.sqrt(300))
+    assert measured == pytest.approx(np.sqrt(mu), rel=3 / np.sqrt(200))
 
 
 DRIVEN = {

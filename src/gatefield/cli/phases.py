@@ -184,9 +184,8 @@ def _print_point(console: Console, config, conditions, g_h: float, alpha_r: floa
 
 
 def _verify(console: Console, config: PhasesConfig, points: Sequence) -> list[RegionCheck]:
-    table = Table(title="Theory and networks", title_justify="left", show_lines=True)
-    for column in ("g_h", "alpha_r", "region", "theory says", "networks did", "agree"):
-        table.add_column(column)
+    """Simulate networks at each point, and say what they did beside what theory says."""
+    console.print(f"\nTheory beside {config.networks} networks of {config.n} units at each point:")
     checks = []
     for g_h, alpha_r in track(points, "simulating networks", console=console, transient=True):
         check = check_region(
@@ -199,15 +198,13 @@ def _verify(console: Console, config: PhasesConfig, points: Sequence) -> list[Re
             seed=config.seed,
         )
         checks.append(check)
-        table.add_row(
-            f"{check.g_h:g}",
-            f"{check.alpha_r:g}",
-            str(check.region),
-            check.prediction,
-            check.observation,
-            "yes" if check.agrees else f"NO: looks like {check.observed}",
+        verdict = "agree" if check.agrees else f"DISAGREE, they look like region {check.observed}"
+        console.print(
+            f"({g_h:g}, {alpha_r:g}) theory: region {check.region}, {check.prediction}\n"
+            f"    networks: {check.observation}\n"
+            f"    {verdict}",
+            highlight=False,
         )
-    console.print(table)
     return checks
 
 

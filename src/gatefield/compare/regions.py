@@ -21,7 +21,7 @@ from gatefield.phases import REGIONS, classify
 REPRESENTATIVES: dict[int, tuple[float, float]] = {
     1: (1.6, 5.0),
     2: (1.8, 12.0),
-    3: (1.8, 40.0),
+    3: (1.85, 30.0),
     4: (3.0, 8.0),
     5: (3.0, 1.0),
 }

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from gatefield.core.errors import refuse
+from gatefield.core.errors import GatefieldError, refuse
 
 
 def concrete(value: Any) -> np.ndarray | None:
@@ -47,8 +47,12 @@ def as_parameter(
         host = concrete(value)
         if host is None:
             return value
+        if np.iscomplexobj(host):
+            refuse(name, value, "a real number or an array of them", "Take the real part.")
         host = host.astype(np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError) as error:
+        if isinstance(error, GatefieldError):
+            raise
         refuse(name, value, "a real number or an array of them", "Pass a float.")
     if not np.all(np.isfinite(host)):
         remedy = "Infinite gains are limits: use a large finite value, such as 1e3."
@@ -60,10 +64,22 @@ def as_parameter(
     return host
 
 
+def as_number(name: str, value: Any, *, positive: bool = False, nonnegative: bool = False) -> float:
+    """Check one real number and return it as a float; arrays and traced values are refused.
+
+    Parameters and errors as in `as_parameter`.
+    """
+    host = as_parameter(name, value, positive=positive, nonnegative=nonnegative)
+    if concrete(host) is None or np.ndim(host) != 0:
+        refuse(name, value, "one number", "Loop over the values.")
+    return float(host)
+
+
 def check_count(name: str, value: Any, *, at_least: int = 1) -> int:
     """Return an integer count, refusing fractions and values below the minimum."""
-    fits = not isinstance(value, bool) and isinstance(value, (int, float, np.integer, np.floating))
-    if not fits or not np.isfinite(value) or int(value) != value or value < at_least:
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    whole = whole or (isinstance(value, (float, np.floating)) and float(value).is_integer())
+    if not whole or value < at_least:
         refuse(name, value, f"an integer of at least {at_least}", "Pass a whole number.")
     return int(value)
 

@@ -69,7 +69,7 @@ def integrate(
     max_steps
         Bound on the number of internal steps, for the whole run.
     bar
-        Progress bar, advanced by saved states.
+        Progress bar, advanced by the share of the time that is done.
 
     Returns
     -------
@@ -94,5 +94,5 @@ def integrate(
         found = np.asarray(ys)
         states[start + 1 : start + known] = found[1:known]
         state = jnp.asarray(found[known - 1])
-        bar.update(known - 1)
+        bar.update(round(bar.total * (part[-1] - part[0]) / (times[-1] - times[0])))
     return np.moveaxis(states, 0, -3), status

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gatefield.cells import AbstractCell, Wiring
-from gatefield.core.checks import check_names
+from gatefield.core.checks import as_parameter, check_names
 from gatefield.core.errors import refuse
 from gatefield.core.types import Array, Float
 
@@ -73,16 +73,18 @@ def stack_couplings(
         If a field is missing or unknown, a matrix is not square or not finite, or sizes differ.
     """
     check_names("couplings", given, cell.field_names, every=True)
-    matrices = {name: np.asarray(matrix, dtype) for name, matrix in given.items()}
+    matrices = {
+        name: as_parameter(f"couplings[{name!r}]", matrix).astype(dtype)
+        for name, matrix in given.items()
+    }
     shape = matrices[cell.field_names[0]].shape
     for name, matrix in matrices.items():
-        if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or matrix.shape != shape:
+        square = matrix.ndim == 2 and matrix.shape[0] == matrix.shape[1] and matrix.size > 0
+        if not square or matrix.shape != shape:
             expected = "square matrices of one size"
             refuse(
                 f"couplings[{name!r}].shape", matrix.shape, expected, "One (N, N) for each field."
             )
-        if not np.all(np.isfinite(matrix)):
-            refuse(f"couplings[{name!r}]", "values that are not finite", "numbers", "Clean it.")
     return tuple(
         jnp.concatenate([jnp.asarray(matrices[cell.field_names[field]]) for field in group])
         for group in wires.groups

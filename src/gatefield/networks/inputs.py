@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gatefield.cells import AbstractMap
 from gatefield.core.checks import check_names
 from gatefield.core.errors import refuse
 from gatefield.core.types import Array, Drives
@@ -64,13 +65,18 @@ def drive_of(network: Network, inputs: Inputs | None) -> Drive:
     for name, value in inputs.items():
         row, label = names.index(name), f"inputs[{name!r}]"
         if callable(value):
-            shape = jax.eval_shape(value, jnp.zeros((), network.dtype)).shape
+            kind = int if isinstance(network.cell, AbstractMap) else network.dtype
+            answer = jax.eval_shape(value, jnp.zeros((), kind))
+            shape = answer.shape
+            if jnp.issubdtype(answer.dtype, jnp.complexfloating):
+                refuse(label, answer, "a function with real values", "Take the real part.")
             varying.append((row, value))
         else:
             value = np.asarray(value)
             shape = value.shape
-            if not np.issubdtype(value.dtype, np.number) or not np.all(np.isfinite(value)):
-                refuse(label, value, "finite numbers", "Check where the input comes from.")
+            real = np.issubdtype(value.dtype, np.number) and not np.iscomplexobj(value)
+            if not real or not np.all(np.isfinite(value)):
+                refuse(label, inputs[name], "finite numbers", "Check where the input comes from.")
         if shape not in ((), (n,)):
             remedy = "One value, or one for each unit; for a series pass a function of time."
             refuse(f"{label}.shape", shape, f"() or ({n},)", remedy)

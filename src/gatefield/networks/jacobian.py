@@ -12,7 +12,7 @@ import numpy as np
 from gatefield.cells import AbstractMap, unit_blocks
 from gatefield.cells.base import cast
 from gatefield.cells.linearise import UnitBlocks
-from gatefield.core.checks import as_parameter
+from gatefield.core.checks import as_number, as_parameter, check_count
 from gatefield.core.errors import refuse
 from gatefield.core.results import AbstractResult, quantity
 from gatefield.core.types import Float, HostArray
@@ -79,7 +79,7 @@ class NetworkJacobian(eqx.Module):
             return np.asarray(_dense(self.network, self.blocks))
 
     def _apply(self, product, perturbation):
-        given = np.asarray(perturbation)
+        given = np.asarray(as_parameter("perturbation", perturbation))
         n, d = self.blocks.A.shape[:2]
         if given.shape not in ((d, n), (d * n,)):
             expected = f"({d}, {n}) or ({d * n},)"
@@ -143,18 +143,21 @@ def jacobian(
 
 
 def _blocks_at(network, state, inputs, time):
-    time = float(as_parameter("time", time))
+    time = as_number("time", time)
+    if isinstance(network.cell, AbstractMap):
+        time = check_count("time (step of a map)", time, at_least=0)
     with jax.enable_x64(True):
         network = eqx.tree_at(lambda net: net.cell, network, cast(network.cell, network.dtype))
         state = as_states("state", network, state)
         if state.ndim != 2:
             refuse("state.shape", state.shape, "one state (d, N)", "Loop over the batch.")
-        return network, _blocks(network, drive_of(network, inputs), state, time)
+        now = jnp.asarray(time, int if isinstance(time, int) else network.dtype)
+        return network, _blocks(network, drive_of(network, inputs), state, now)
 
 
 @eqx.filter_jit
 def _blocks(network, drive, state, time):
-    now = drive(jnp.asarray(time, network.dtype))
+    now = drive(time)
     return unit_blocks(network.cell, state, coupling_fields(network, state, now), now)
 
 

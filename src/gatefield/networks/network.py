@@ -187,6 +187,8 @@ def as_states(name: str, network: Network, state: Any) -> Array:
         If the shape does not fit or values are not finite.
     """
     host = np.asarray(state)
+    if not np.issubdtype(host.dtype, np.number) or np.iscomplexobj(host):
+        refuse(name, f"array of {host.dtype}", "real numbers", "Take the real part.")
     d = len(network.cell.state_names)
     if host.ndim not in (2, 3) or host.shape[-2:] != (d, network.n):
         expected = f"({d}, {network.n}) or (samples, {d}, {network.n}): components, units"
@@ -197,7 +199,8 @@ def as_states(name: str, network: Network, state: Any) -> Array:
 
 
 def _precision(dtype: str) -> np.dtype:
-    name = dtype if isinstance(dtype, str) else np.dtype(dtype).name
+    known = {np.float64: "float64", np.float32: "float32"}
+    name = known.get(getattr(dtype, "type", dtype), dtype)
     return np.dtype(check_choice("dtype", name, ("float64", "float32")))
 
 

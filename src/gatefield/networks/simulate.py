@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 
 from gatefield.cells import AbstractMap
 from gatefield.cells.base import cast
-from gatefield.core.checks import as_parameter, check_choice, check_count
+from gatefield.core.checks import as_number, check_choice, check_count
 from gatefield.core.errors import NumericalFailureError, refuse
 from gatefield.core.results import Status
 from gatefield.core.types import Array
@@ -96,15 +96,20 @@ def simulate(
     """
     is_map = isinstance(network.cell, AbstractMap)
     method = _checked_method(is_map, method, dt)
-    t_max = float(as_parameter("t_max", t_max, positive=True))
+    t_max = as_number("t_max", t_max, positive=True)
+    tolerances = tuple(
+        as_number(name, value, positive=True) for name, value in (("rtol", rtol), ("atol", atol))
+    )
+    bound = check_count("max_steps", max_steps)
     save_every = check_count("save_every", save_every)
     if is_map:
         steps = check_count("t_max (steps of a map)", t_max)
         step = 1.0
     else:
-        step = float(as_parameter("dt", _DEFAULT_STEP if dt is None else dt, positive=True))
+        step = as_number("dt", _DEFAULT_STEP if dt is None else dt, positive=True)
         steps = max(1, int(np.ceil(t_max / step * (1 - 1e-12))))
         step = t_max / steps
+    shown = repr(network.cell)
     with jax.enable_x64(True):
         network = eqx.tree_at(lambda net: net.cell, network, cast(network.cell, network.dtype))
         state = _initial_states(network, initial, samples, seed)
@@ -120,14 +125,13 @@ def simulate(
         )
         with bar:
             if method in ADAPTIVE:
-                tolerances = (float(rtol), float(atol), check_count("max_steps", max_steps))
                 states, status = integrate(
-                    network, drive, state, saved * step, method, *tolerances, bar
+                    network, drive, state, saved * step, method, *tolerances, bound, bar
                 )
             else:
                 states = _advance(network, drive, state, saved, step, method, bar)
                 status = Status.OK
-    if not np.all(np.isfinite(states[..., -1, :, :])):
+    if status is Status.OK and not np.all(np.isfinite(states[..., -1, :, :])):
         status = Status.DIVERGED
     if throw and status is not Status.OK:
         hint = "Reduce dt, or raise max_steps or the tolerances of an adaptive method."
@@ -135,7 +139,7 @@ def simulate(
             f"simulate ended with status {status.value!r}. {hint} throw=False returns the states."
         )
     settings = {
-        "cell": repr(network.cell),
+        "cell": shown,
         "n": network.n,
         "network_seed": network.seed,
         "method": method,

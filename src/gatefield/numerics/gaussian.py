@@ -115,7 +115,12 @@ def gaussian_average(
     deviation = _safe_sqrt(variance)
     place = (centre - mean) / jnp.maximum(deviation, 1e-300)
     nodes, weights = clustered_rule(place)
-    return jnp.sum(weights * function(mean + deviation * nodes), axis=-1)
+    average = jnp.sum(weights * function(mean + deviation * nodes), axis=-1)
+    # sqrt(D) has no derivative at zero, the average has: f + D f''/2 carries it there.
+    at_mean = jnp.reshape(jnp.asarray(mean, nodes.dtype), 1)
+    bent = _derivative(_derivative(function))(at_mean)
+    start = (function(at_mean) + jnp.asarray(variance) / 2 * bent)[..., 0]
+    return jnp.where(jnp.asarray(variance) > 0, average, start)
 
 
 def gaussian_average_two(

@@ -19,6 +19,7 @@ MAX_BRANCHES = 5
 _SMALLEST, _LINEAR = 1e-32, 1e-6  # below _LINEAR the map is its linear part: few points suffice
 _POINTS_LINEAR, _POINTS = 32, 96
 _REFINEMENTS = 30
+_ROUNDING = 1e-13
 _BISECTIONS = 45
 
 
@@ -185,16 +186,24 @@ def static_branches(gates: Gates) -> Branches:
     touching = [_refined_extremum(fixed, grid, sign * values, sign) for sign in (1.0, -1.0)]
     grid = jnp.sort(jnp.concatenate([grid, jnp.stack(touching)]))
     values = excess(grid)
-    crosses = jnp.sign(values[:-1]) * jnp.sign(values[1:]) < 0
-    crosses = crosses | (values[:-1] == 0)
+    # At the critical gain the excess vanishes to rounding over many decades: such points take the
+    # sign of the first one above them that has any.
+    sign = jnp.where(jnp.abs(values) > _ROUNDING, jnp.sign(values), 0.0)
+    places = jnp.arange(sign.size)
+    upper = jax.lax.cummin(jnp.where(sign != 0, places, sign.size - 1), reverse=True)
+    sign = sign[upper]
+    crosses = sign[:-1] * sign[1:] < 0
     # The first MAX_BRANCHES - 1 crossings; one place is kept for the zero solution.
     (places,) = jnp.nonzero(crosses, size=MAX_BRANCHES - 1, fill_value=-1)
     found = places >= 0
-    roots = _bisect(fixed, grid[places], grid[places + 1], values[places])
+    roots = _bisect(fixed, grid[places], grid[places + 1], sign[places])
     roots = jax.vmap(lambda u: _with_derivatives(gates, u))(roots)
     sources = jnp.abs(fixed.h_mean) + fixed.h_bias + fixed.h_input
-    variance = jnp.concatenate([jnp.zeros(1), jnp.where(found, roots, jnp.inf)])
-    found = jnp.concatenate([jnp.reshape(sources == 0, 1), found])
+    # Sources too weak for the grid leave a solution below it, as good as zero.
+    lowest = jnp.where(sources == 0, 0.0, static_point(gates, 0.0).mapped)
+    at_zero = (sources == 0) | (sign[0] <= 0)
+    variance = jnp.concatenate([lowest[None], jnp.where(found, roots, jnp.inf)])
+    found = jnp.concatenate([at_zero[None], found])
     order = jnp.argsort(jnp.where(found, variance, jnp.inf))
     return Branches(jnp.where(found, variance, 0.0)[order], found[order])
 

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from gatefield.core.types import Array
-from gatefield.numerics.gaussian import clustered_rule
+from gatefield.numerics.gaussian import gaussian_average
 
 
 class ActivationMoments(NamedTuple):
@@ -40,11 +40,13 @@ def activation_moments(mean: Any, variance: Any) -> ActivationMoments:
     ActivationMoments
         Accurate to 1e-12 in float64 for every variance up to 1e8.
     """
-    x, weights = _argument(mean, variance)
-    active = jnp.tanh(x)
-    # 1 - tanh^2 loses all digits where tanh is near one; sech does not.
-    slope = 4 * jax.nn.sigmoid(2 * x) * jax.nn.sigmoid(-2 * x)
-    return ActivationMoments(jnp.sum(weights * active**2), jnp.sum(weights * slope**2))
+
+    def moments(x):
+        # 1 - tanh^2 loses all digits where tanh is near one; the sigmoids do not.
+        slope = 4 * jax.nn.sigmoid(2 * x) * jax.nn.sigmoid(-2 * x)
+        return jnp.stack([jnp.tanh(x) ** 2, slope**2])
+
+    return ActivationMoments(*gaussian_average(moments, variance, mean=mean))
 
 
 def gate_moments(mean: Any, variance: Any) -> GateMoments:
@@ -60,18 +62,9 @@ def gate_moments(mean: Any, variance: Any) -> GateMoments:
     GateMoments
         Accurate to 1e-12 in float64; derivatives by x carry a further factor alpha.
     """
-    x, weights = _argument(mean, variance)
-    gate, closed = jax.nn.sigmoid(x), jax.nn.sigmoid(-x)
-    return GateMoments(
-        jnp.sum(weights * gate),
-        jnp.sum(weights * gate**2),
-        jnp.sum(weights * (gate * closed) ** 2),
-    )
 
+    def moments(x):
+        gate, closed = jax.nn.sigmoid(x), jax.nn.sigmoid(-x)
+        return jnp.stack([gate, gate**2, (gate * closed) ** 2])
 
-def _argument(mean, variance):
-    positive = variance > 0
-    deviation = jnp.where(positive, jnp.sqrt(jnp.where(positive, variance, 1.0)), 0.0)
-    place = -mean / jnp.where(positive, deviation, 1.0)
-    nodes, weights = clustered_rule(place)
-    return mean + deviation * nodes, weights
+    return GateMoments(*gaussian_average(moments, variance, mean=mean))

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy import stats
 
-from gatefield.cells import AbstractCell, AbstractMap, unit_blocks
+from gatefield.cells import AbstractCell, AbstractMap, GatedRNN, unit_blocks
 from gatefield.cells.base import over_units, stacked_outputs, stacked_rule
 from gatefield.core.results import Status
 from gatefield.core.types import Array, Float
@@ -159,7 +159,7 @@ def _distinct(cell, given, samples, starts):
 
 
 def _describe(cell, given, sets, solution) -> StaticMeanField:
-    radii, rows, residuals = [], [], []
+    radii, rows, residuals, opened = [], [], [], []
     for samples in sets:
         if np.all(np.isfinite(solution)):
             found, residual = _solve_from(cell, given, samples, jnp.asarray(solution)[None])
@@ -170,6 +170,8 @@ def _describe(cell, given, sets, solution) -> StaticMeanField:
         radii.append(_edge_radius(cell, _responses(cell, state, fields, drive)))
         rows.append((state.mean(-1), state.var(-1), jnp.mean(fields**2, -1)))
         residuals.append(residual)
+        is_gated = isinstance(cell, GatedRNN)
+        opened.append(np.mean(cell.update_gate(state[1])) if is_gated else 1.0)
     mean, variance, field_variance = (
         np.mean([np.asarray(r[k]) for r in rows], 0) for k in range(3)
     )
@@ -182,7 +184,7 @@ def _describe(cell, given, sets, solution) -> StaticMeanField:
         field_variance=named(cell.field_names, field_variance),
         radius=radius,
         stable=np.asarray(radius < 1),
-        open_fraction=np.asarray(1.0),
+        open_fraction=np.asarray(np.mean(opened)),
         residual=np.asarray(max(residuals)),
         standard_error=np.asarray(np.std(radii, ddof=1) / np.sqrt(len(radii))),
         cell=cell,

@@ -93,6 +93,7 @@ def solve_static(
     check_choice("method", method, ("auto", "gaussian", "sampled"))
     if method == "gaussian" and not closed:
         refuse("method", method, f"'sampled' for {type(cell).__name__}", "Only gRNN and vanilla.")
+    seed = check_count("seed", seed, at_least=0)
     with jax.enable_x64(True):
         if closed and method != "sampled":
             branches = _gaussian(cell, given)
