@@ -19,7 +19,7 @@ from scipy.special import expit
 
 import gatefield as gf
 from gatefield.numerics import gaussian, scale_mixture
-from gatefield.phases import lines
+from gatefield.phases import critical
 from gatefield.theory.dynamical_fold.potential import energy_rule
 
 INPUT = 0.04
@@ -162,7 +162,7 @@ def main() -> None:
     gains = np.unique(np.concatenate([np.linspace(1.42, 1.999, points // 2), gains[::2]]))
 
     def ours():
-        lines._table.cache_clear()
+        critical._table.cache_clear()
         return gf.phase_diagram(gains, alphas, tau_r=TAU_R, line_input_variance=INPUT)
 
     started = time.perf_counter()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -242,9 +243,9 @@ def test_wiring_does_not_depend_on_per_unit_parameters():
 class Wired(gf.AbstractFlow):
     """A cell with fields a, b, c whose methods are given to it."""
 
-    sends: Any
-    changes: Any = lambda state, fields: {"x": -state["x"]}
-    scales: Any = lambda: {"a": 1.0, "b": 1.0, "c": 1.0}
+    sends: Any = eqx.field(static=True)
+    changes: Any = eqx.field(static=True, default=lambda state, fields: {"x": -state["x"]})
+    scales: Any = eqx.field(static=True, default=lambda: {"a": 1.0, "b": 1.0, "c": 1.0})
 
     state_names: ClassVar[tuple[str, ...]] = ("x",)
     field_names: ClassVar[tuple[str, ...]] = ("a", "b", "c")

@@ -8,7 +8,8 @@ import pytest
 import gatefield as gf
 from gatefield import compare
 from gatefield.analysis import perturbation_growth
-from gatefield.core.errors import InvalidInputError
+from gatefield.core.errors import InvalidInputError, NumericalFailureError
+from gatefield.core.results import Status
 
 
 def test_deviation_is_in_standard_errors():
@@ -85,3 +86,14 @@ def test_networks_do_what_the_region_says(region):
     check = compare.check_region(*compare.REPRESENTATIVES[region], n=400, networks=3)
     assert int(check.region) == region
     assert bool(check.agrees), check.observation
+
+
+def test_growth_that_leaves_the_finite_numbers_says_so():
+    # Steps of 0.05 on a time constant of 0.001 are far beyond the stability of Runge-Kutta.
+    network = gf.Network.sample(gf.GatedRNN(1.5, tau_z=1e-3), 5)
+    with pytest.raises(NumericalFailureError, match="Reduce dt"):
+        perturbation_growth(network, np.ones((3, 5)), 10.0)
+    result = perturbation_growth(network, np.ones((3, 5)), 10.0, throw=False)
+    assert result.status is Status.DIVERGED
+    with pytest.raises(InvalidInputError, match="one state"):
+        perturbation_growth(network, np.ones((2, 3, 5)), 10.0)

@@ -117,7 +117,7 @@ def test_whole_floats_are_counts():
     assert G.Network.sample(gf.VanillaRNN(), 3.0).n == 3
 
 
-@pytest.mark.parametrize("seed", [-1, 0.5, None])
+@pytest.mark.parametrize("seed", [-1, 0.5, None, 2**63])  # JAX keys take 63 bits
 def test_seeds_are_integers(seed, flow):
     refused(lambda: G.Network.sample(gf.GRU(), N, seed=seed), f"seed = {seed!r}", "an integer")
     refused(lambda: G.simulate(flow, 1.0, seed=seed), f"seed = {seed!r}", "an integer")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -48,7 +50,7 @@ def test_fixed_point_line_is_the_maximum_of_an_independent_map():
     alpha = float(phases.fixed_point_line(g))
 
     def best(a):
-        found = optimize.minimize_scalar(
+        found: Any = optimize.minimize_scalar(
             lambda u: -_static_excess(np.exp(u), g, a),
             bounds=(-7, -1),
             method="bounded",
@@ -121,7 +123,10 @@ def test_input_windows_of_chaos_at_low_gain():
     bias=st.floats(0.0, 0.5),
 )
 def test_radius_is_one_on_the_stability_line(alpha, variance, beta_h, beta_r, bias):
-    conditions = {"input_variance": {"h": variance}, "bias_variance": {"r": bias}}
+    conditions: dict[str, Any] = {
+        "input_variance": {"h": variance},
+        "bias_variance": {"r": bias},
+    }
     critical = float(
         phases.stability_line(alpha_r=alpha, beta_h=beta_h, beta_r=beta_r, **conditions)
     )
@@ -242,3 +247,37 @@ def test_bad_input_is_refused_with_the_expectation(call, told):
     with pytest.raises(InvalidInputError, match="expected") as caught:
         call()
     assert told in str(caught.value)
+
+
+@pytest.mark.parametrize("variance", [10.0, 1e3])
+def test_strong_inputs_need_strong_gains_and_the_line_knows_them(variance):
+    conditions: dict[str, Any] = {"input_variance": {"h": variance}}
+    critical = float(phases.stability_line(alpha_r=0.0, **conditions))
+    for gain, stable in ((0.99 * critical, True), (1.01 * critical, False)):
+        cell = gf.GatedRNN(gain, input_gating="update")
+        assert bool(gf.solve_static(cell, **conditions)[0].stable) == stable
+        assert (phases.classify(gain, 0.0, tau_r=0.0, **conditions) == 1) == stable
+
+
+def test_the_zero_fixed_point_is_unstable_from_2_on_for_every_gate():
+    np.testing.assert_array_equal(phases.stability_line(alpha_r=[0.0, 1e3, 1e7]), 2.0)
+    # rho = 1 exactly counts as unstable, here as in solve_static.
+    assert phases.classify(2.0, 0.0, tau_r=0.0) != 1
+    assert not gf.solve_static(gf.GatedRNN(2.0))[0].stable
+
+
+def test_random_input_to_the_gate_moves_the_stability_of_zero():
+    # rho^2 = g^2 <s_r^2>, which random arguments raise above 1/4.
+    conditions: dict[str, Any] = {"input_variance": {"r": 0.1}}
+    g = float(phases.stability_line(alpha_r=8.0, **conditions))
+    weight = lambda x: np.exp(-x * x / 2) / np.sqrt(2 * np.pi)  # noqa: E731
+    square = integrate.quad(
+        lambda x: weight(x) / (1 + np.exp(-8 * np.sqrt(0.1) * x)) ** 2, -12, 12, epsabs=1e-13
+    )[0]
+    assert g == pytest.approx(1 / np.sqrt(square), rel=1e-9)
+    assert phases.stability_line(g, **conditions) == pytest.approx(8.0, rel=1e-7)
+
+
+def test_gains_beyond_the_table_are_refused_not_guessed():
+    with pytest.raises(InvalidInputError, match="1e\\+07"):
+        phases.fixed_point_line(alpha_r=[20.0, 1e12])

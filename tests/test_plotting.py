@@ -23,7 +23,7 @@ def diagram():
 
 def test_diagram_shows_its_lines_and_regions(diagram):
     ax = plotting.plot_phase_diagram(diagram)
-    drawn = [line.get_xydata() for line in ax.get_lines()]
+    drawn = [np.asarray(line.get_xydata()) for line in ax.get_lines()]
     on_line = np.isfinite(diagram.fixed_point_line)
     expected = np.stack([diagram.g_h, diagram.fixed_point_line], axis=1)[on_line]
     assert any(len(xy) == 60 and np.array_equal(xy[on_line], expected) for xy in drawn)

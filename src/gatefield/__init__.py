@@ -10,7 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gatefield import compare, phases, plotting, theory
+    from gatefield import analysis, compare, phases, plotting, theory
     from gatefield.cells import (
         GRU,
         LSTM,
@@ -48,7 +48,17 @@ _HOME = {
     "solve_static": "theory.static",
     "solve_static_grid": "theory.static",
 }
-_ROOMS = ("cells", "compare", "io", "networks", "numerics", "phases", "plotting", "theory")
+_ROOMS = (
+    "analysis",
+    "cells",
+    "compare",
+    "io",
+    "networks",
+    "numerics",
+    "phases",
+    "plotting",
+    "theory",
+)
 
 __all__ = [
     "GRU",
@@ -61,6 +71,7 @@ __all__ = [
     "PhaseDiagram",
     "Trajectory",
     "VanillaRNN",
+    "analysis",
     "compare",
     "jacobian",
     "linearise",

@@ -11,12 +11,13 @@ import numpy as np
 
 from gatefield.cells import AbstractMap
 from gatefield.cells.base import cast
-from gatefield.core.checks import as_parameter, check_count
-from gatefield.core.results import AbstractResult, quantity
+from gatefield.core.checks import as_number, check_count, check_seed
+from gatefield.core.errors import NumericalFailureError
+from gatefield.core.results import AbstractResult, Status, quantity
 from gatefield.core.types import Float, HostArray
 from gatefield.networks import Network
 from gatefield.networks.inputs import Inputs, drive_of
-from gatefield.networks.network import as_states
+from gatefield.networks.network import as_state
 from gatefield.networks.simulate import one_step
 
 
@@ -29,6 +30,8 @@ class PerturbationGrowth(AbstractResult):
         Mean rate over the blocks of the run, and its error from their scatter.
     block_rates
         Rate within each block.
+    status
+        OK, or DIVERGED if the trajectory or the perturbation left the finite numbers.
     """
 
     rate: Float[HostArray, ""] = eqx.field(metadata=quantity(unit="1 / time constant"))
@@ -36,6 +39,7 @@ class PerturbationGrowth(AbstractResult):
     block_rates: Float[HostArray, " block"] = eqx.field(
         metadata=quantity("block", unit="1 / time constant")
     )
+    status: Status = eqx.field(static=True)
 
 
 @eqx.filter_jit
@@ -63,6 +67,7 @@ def perturbation_growth(
     blocks: int = 20,
     discard: int = 4,
     seed: int = 0,
+    throw: bool = True,
 ) -> PerturbationGrowth:
     """Follow a random infinitesimal perturbation along a trajectory and return its growth rate.
 
@@ -84,6 +89,8 @@ def perturbation_growth(
         Number of blocks, and how many of them to leave out while the direction settles.
     seed
         Draws the initial direction.
+    throw
+        Raise if the run fails; otherwise the failure is the result's status.
 
     Returns
     -------
@@ -93,20 +100,24 @@ def perturbation_growth(
     ------
     InvalidInputError
         For shapes or numbers that do not fit.
+    NumericalFailureError
+        If ``throw`` and the run left the finite numbers.
 
     Assumptions
     -----------
     Over long times the rate is the largest Lyapunov exponent; over one run it fluctuates by a few
     standard errors, since blocks are not independent.
     """
-    blocks, discard = check_count("blocks", blocks, at_least=2), check_count("discard", discard)
-    duration = float(as_parameter("t_max", t_max, positive=True))
+    blocks = check_count("blocks", blocks, at_least=2)
+    discard = check_count("discard", discard, at_least=0)
+    seed = check_seed(seed)
+    duration = as_number("t_max", t_max, positive=True)
     is_map = isinstance(network.cell, AbstractMap)
-    step = 1.0 if is_map else float(as_parameter("dt", dt, positive=True))
+    step = 1.0 if is_map else as_number("dt", dt, positive=True)
     steps = max(1, round(duration / step / blocks))
     with jax.enable_x64(True):
         network = eqx.tree_at(lambda net: net.cell, network, cast(network.cell, network.dtype))
-        start = as_states("state", network, state)
+        start = as_state("state", network, state)
         direction = jax.random.normal(jax.random.key(seed), start.shape, start.dtype)
         direction = direction / jnp.linalg.norm(direction)
         drive, method = drive_of(network, inputs), "map" if is_map else "rk4"
@@ -117,4 +128,9 @@ def perturbation_growth(
         )
     rates = logs[discard:].astype(float) / (steps * step)
     error = rates.std(ddof=1) / np.sqrt(blocks)
-    return PerturbationGrowth(np.asarray(rates.mean()), np.asarray(error), rates)
+    status = Status.OK if np.all(np.isfinite(rates)) else Status.DIVERGED
+    if throw and status is not Status.OK:
+        raise NumericalFailureError(
+            "perturbation_growth left the finite numbers. Reduce dt; throw=False returns blocks."
+        )
+    return PerturbationGrowth(np.asarray(rates.mean()), np.asarray(error), rates, status)

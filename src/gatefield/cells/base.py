@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gatefield.core.errors import refuse
 from gatefield.core.types import Array, Unit
 
 Result = TypeVar("Result")
@@ -75,6 +76,23 @@ class AbstractFlow(AbstractCell):
 
 class AbstractMap(AbstractCell):
     """A cell in discrete time: `rule` is the next state; time counts steps."""
+
+
+def check_cell(cell: Any) -> AbstractCell:
+    """Return a cell whose parameters are numbers, refuse anything else.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is no instance of `AbstractCell`, or a field that is not static is not numeric.
+    """
+    if not isinstance(cell, AbstractCell):
+        refuse("cell", cell, "an instance of AbstractFlow or AbstractMap", "Build the cell.")
+    for leaf in jax.tree.leaves(cell):
+        if not isinstance(leaf, (int, float, np.ndarray, np.generic, jax.Array)):
+            remedy = "Declare fields that are no numbers as equinox.field(static=True)."
+            refuse(f"parameter of {type(cell).__name__}", leaf, "a number or an array", remedy)
+    return cell
 
 
 def pack(names: tuple[str, ...], values: Unit) -> Array:

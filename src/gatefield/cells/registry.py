@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from gatefield.cells.base import AbstractCell
+from gatefield.cells.base import AbstractCell, check_cell
 from gatefield.cells.gated import GatedRNN
 from gatefield.cells.gru import GRU
 from gatefield.cells.lstm import LSTM
@@ -32,11 +32,9 @@ def register(name: str, example: AbstractCell) -> None:
         If the name is taken, the example is not a cell, or its methods miss a name.
     """
     _add_own()
-    if name in _EXAMPLES:
+    if not isinstance(name, str) or name in _EXAMPLES:
         refuse("name", name, "a name that is not taken", f"Registered: {sorted(_EXAMPLES)}.")
-    if not isinstance(example, AbstractCell):
-        refuse("example", example, "an instance of AbstractFlow or AbstractMap", "Build the cell.")
-    wiring(example)
+    wiring(check_cell(example))
     _EXAMPLES[name] = example
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 from gatefield.cells.base import AbstractCell
-from gatefield.core.checks import check_names
-from gatefield.core.errors import InvalidInputError
+from gatefield.core.checks import as_parameter, check_names
+from gatefield.core.errors import InvalidInputError, refuse
 
 
 class Wiring(NamedTuple):
@@ -48,8 +49,13 @@ def wiring(cell: AbstractCell) -> Wiring:
         If `outputs` does not name every field, if `rule` does not name every component, or if the
         output of a field reads that field itself or a later one.
     """
+    for name, value in vars(cell).items():
+        if np.ndim(value) > 1:
+            remedy = "One value, or one for each unit."
+            refuse(f"cell.{name}.shape", np.shape(value), "() or (N,)", remedy)
     unit = jax.tree.map(lambda leaf: leaf[0] if np.ndim(leaf) == 1 else leaf, cell)
     names = cell.field_names
+    kind = type(cell).__name__
     scalars = [tuple(0.0 for _ in group) for group in (cell.state_names, names, cell.drive_names)]
 
     def named(state, fields, drive):
@@ -60,20 +66,31 @@ def wiring(cell: AbstractCell) -> Wiring:
         )
 
     def sent(*values):
-        outputs = unit.outputs(*named(*values))
-        check_names(f"{type(cell).__name__}.outputs", outputs, names, every=True)
-        return [outputs[name] for name in names]
+        return _checked(f"{kind}.outputs", unit.outputs(*named(*values)), names)
 
     def changed(*values):
-        change = unit.rule(*named(*values))
-        check_names(f"{type(cell).__name__}.rule", change, cell.state_names, every=True)
-        return [change[name] for name in cell.state_names]
+        return _checked(f"{kind}.rule", unit.rule(*named(*values)), cell.state_names)
 
     jax.eval_shape(changed, *scalars)
-    check_names(f"{type(cell).__name__}.gains", cell.gains(), names, every=True)
+    gains = cell.gains()
+    check_names(f"{kind}.gains", gains, names, every=True)
+    for name, gain in gains.items():
+        as_parameter(f"{kind}.gains[{name!r}]", gain, nonnegative=True)
     traced = jax.make_jaxpr(sent)(*scalars).jaxpr
     reads = _fields_read(traced, first=len(cell.state_names), count=len(names))
-    return Wiring(*_stages(_groups(traced.outvars), reads, type(cell).__name__, names))
+    return Wiring(*_stages(_groups(traced.outvars), reads, kind, names))
+
+
+def _checked(label: str, values: Any, names: tuple[str, ...]) -> list[Any]:
+    """Return named scalars in order, refusing what is not a mapping of scalars."""
+    if not isinstance(values, Mapping):
+        refuse(label, type(values).__name__, "a dictionary by name", "Return {name: value, ...}.")
+    check_names(label, values, names, every=True)
+    for name in names:
+        if np.shape(values[name]) != ():
+            remedy = "A cell states the rule of one unit: scalars in, scalars out."
+            refuse(f"shape of {label}[{name!r}]", np.shape(values[name]), "()", remedy)
+    return [values[name] for name in names]
 
 
 def _groups(outputs) -> tuple[tuple[int, ...], ...]:
@@ -85,19 +102,30 @@ def _groups(outputs) -> tuple[tuple[int, ...], ...]:
 
 def _fields_read(traced, *, first: int, count: int) -> list[frozenset[int]]:
     """Return for each output the fields that it depends on, by walking the traced operations."""
-    known = {
-        id(variable): frozenset({index - first})
-        for index, variable in enumerate(traced.invars)
-        if first <= index < first + count
-    }
+    read = [
+        frozenset({index - first}) if first <= index < first + count else frozenset()
+        for index in range(len(traced.invars))
+    ]
+    return _reads(traced, read)
 
-    def of(atoms):
-        return frozenset().union(*(known.get(id(atom), frozenset()) for atom in atoms))
+
+def _reads(traced, inputs: list[frozenset[int]]) -> list[frozenset[int]]:
+    """Return what each output of traced operations reads, given what their inputs read."""
+    known = {id(variable): read for variable, read in zip(traced.invars, inputs, strict=True)}
+
+    def of(atom):
+        return known.get(id(atom), frozenset())
 
     for equation in traced.eqns:
-        read = of(equation.invars)
-        known.update({id(variable): read for variable in equation.outvars})
-    return [of([variable]) for variable in traced.outvars]
+        read = [of(atom) for atom in equation.invars]
+        inner = getattr(equation.params.get("jaxpr"), "jaxpr", None)
+        if inner is not None and len(inner.invars) == len(read):
+            # A jitted function: look inside, since not every result reads every argument.
+            results = _reads(inner, read)
+        else:
+            results = [frozenset().union(*read)] * len(equation.outvars)
+        known.update({id(v): r for v, r in zip(equation.outvars, results, strict=True)})
+    return [of(variable) for variable in traced.outvars]
 
 
 def _stages(groups, reads, cell_name, names):

@@ -71,7 +71,7 @@ class PhasesConfig(BaseModel):
                 f"networks = {self.networks}: expected an odd number, since a majority decides. "
                 "Add one."
             )
-        if not self.name or "/" in self.name:
+        if not self.name or "/" in self.name or self.name.startswith("."):
             raise ValueError(
                 f"name = {self.name!r}: expected a file name. Use --output for folders."
             )

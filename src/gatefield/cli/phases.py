@@ -8,13 +8,12 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
 from gatefield import phases, theory
 from gatefield.cells import GatedRNN
 from gatefield.cli.config import PhasesConfig
-from gatefield.compare import REPRESENTATIVES, RegionCheck, check_region
+from gatefield.compare import REPRESENTATIVES, RegionCheck, check_regions
 from gatefield.figures import fig07
 from gatefield.io import check_writable, save_netcdf, stack_datasets
 from gatefield.plotting import save_figure
@@ -183,29 +182,30 @@ def _print_point(console: Console, config, conditions, g_h: float, alpha_r: floa
         )
 
 
-def _verify(console: Console, config: PhasesConfig, points: Sequence) -> list[RegionCheck]:
+def _verify(console: Console, config: PhasesConfig, points: Sequence) -> Sequence[RegionCheck]:
     """Simulate networks at each point, and say what they did beside what theory says."""
     console.print(f"\nTheory beside {config.networks} networks of {config.n} units at each point:")
-    checks = []
-    for g_h, alpha_r in track(points, "simulating networks", console=console, transient=True):
-        check = check_region(
-            g_h,
-            alpha_r,
+
+    def report(check: RegionCheck) -> None:
+        verdict = "agree" if check.agrees else f"DISAGREE, they look like region {check.observed}"
+        console.print(
+            f"({check.g_h:g}, {check.alpha_r:g})"
+            f" theory: region {check.region}, {check.prediction}\n"
+            f"    networks: {check.observation}\n"
+            f"    {verdict}",
+            highlight=False,
+        )
+
+    with console.status("simulating networks"):
+        return check_regions(
+            points,
+            report=report,
             n=config.n,
             networks=config.networks,
             t_max=config.t_max,
             tau_r=config.tau_r,
             seed=config.seed,
         )
-        checks.append(check)
-        verdict = "agree" if check.agrees else f"DISAGREE, they look like region {check.observed}"
-        console.print(
-            f"({g_h:g}, {alpha_r:g}) theory: region {check.region}, {check.prediction}\n"
-            f"    networks: {check.observation}\n"
-            f"    {verdict}",
-            highlight=False,
-        )
-    return checks
 
 
 def _save(folder: Path, config, diagram, zoom, checks, console: Console) -> None:

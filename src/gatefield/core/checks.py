@@ -47,18 +47,18 @@ def as_parameter(
         host = concrete(value)
         if host is None:
             return value
-        if np.iscomplexobj(host):
-            refuse(name, value, "a real number or an array of them", "Take the real part.")
+        if host.dtype.kind in "cbUS":
+            refuse(name, value, "a real number or an array of them", "Pass a float.")
         host = host.astype(np.float64)
     except (TypeError, ValueError) as error:
         if isinstance(error, GatefieldError):
             raise
         refuse(name, value, "a real number or an array of them", "Pass a float.")
     if not np.all(np.isfinite(host)):
-        remedy = "Infinite gains are limits: use a large finite value, such as 1e3."
+        remedy = "An infinite gain is a limit: use a large finite one, such as 1e3."
         refuse(name, value, "finite numbers", remedy)
     if positive and not np.all(host > 0):
-        refuse(name, value, "a positive number", "Time constants and scales must exceed zero.")
+        refuse(name, value, "a positive number", "It must exceed zero.")
     if nonnegative and not np.all(host >= 0):
         refuse(name, value, "a number that is not negative", "Flip the sign or use zero.")
     return host
@@ -82,6 +82,14 @@ def check_count(name: str, value: Any, *, at_least: int = 1) -> int:
     if not whole or value < at_least:
         refuse(name, value, f"an integer of at least {at_least}", "Pass a whole number.")
     return int(value)
+
+
+def check_seed(value: Any) -> int:
+    """Return a seed: an integer from 0 to 2^63 - 1."""
+    seed = check_count("seed", value, at_least=0)
+    if seed >= 2**63:
+        refuse("seed", value, "an integer below 2^63", "Take it modulo 2^63.")
+    return seed
 
 
 def check_choice(name: str, value: Any, choices: Iterable[str]) -> str:

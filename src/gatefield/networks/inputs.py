@@ -66,7 +66,11 @@ def drive_of(network: Network, inputs: Inputs | None) -> Drive:
         row, label = names.index(name), f"inputs[{name!r}]"
         if callable(value):
             kind = int if isinstance(network.cell, AbstractMap) else network.dtype
-            answer = jax.eval_shape(value, jnp.zeros((), kind))
+            try:
+                answer = jax.eval_shape(lambda t, f=value: jnp.asarray(f(t)), jnp.zeros((), kind))
+            except (TypeError, ValueError, jax.errors.JAXTypeError) as error:
+                remedy = f"Use jax.numpy and jnp.where ({type(error).__name__})."
+                refuse(label, value, "a function of time that JAX can trace", remedy)
             shape = answer.shape
             if jnp.issubdtype(answer.dtype, jnp.complexfloating):
                 refuse(label, answer, "a function with real values", "Take the real part.")

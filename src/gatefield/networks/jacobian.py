@@ -18,7 +18,7 @@ from gatefield.core.results import AbstractResult, quantity
 from gatefield.core.types import Float, HostArray
 from gatefield.networks.couplings import send, send_back
 from gatefield.networks.inputs import Inputs, drive_of
-from gatefield.networks.network import Network, as_states, coupling_fields
+from gatefield.networks.network import Network, as_state, coupling_fields
 
 
 class UnitJacobian(AbstractResult):
@@ -148,9 +148,7 @@ def _blocks_at(network, state, inputs, time):
         time = check_count("time (step of a map)", time, at_least=0)
     with jax.enable_x64(True):
         network = eqx.tree_at(lambda net: net.cell, network, cast(network.cell, network.dtype))
-        state = as_states("state", network, state)
-        if state.ndim != 2:
-            refuse("state.shape", state.shape, "one state (d, N)", "Loop over the batch.")
+        state = as_state("state", network, state)
         now = jnp.asarray(time, int if isinstance(time, int) else network.dtype)
         return network, _blocks(network, drive_of(network, inputs), state, now)
 

@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from gatefield.cells import AbstractCell, Wiring, wiring
-from gatefield.cells.base import over_units, stacked_outputs, stacked_rule
-from gatefield.core.checks import check_choice, check_count
+from gatefield.cells.base import check_cell, over_units, stacked_outputs, stacked_rule
+from gatefield.core.checks import check_choice, check_count, check_seed
 from gatefield.core.errors import refuse
 from gatefield.core.types import Array, Drives, Fields, Float, HostArray, States
 from gatefield.networks.couplings import Stacked, sample_couplings, send, stack_couplings
@@ -65,9 +65,9 @@ class Network(eqx.Module):
         InvalidInputError
             If n < 1, dtype is unknown, or a per-unit parameter does not have N entries.
         """
-        n, seed = check_count("n", n), check_count("seed", seed, at_least=0)
+        n, seed = check_count("n", n), check_seed(seed)
         precision = _precision(dtype)
-        _check_units(cell, n)
+        _check_units(check_cell(cell), n)
         with jax.enable_x64(True):
             wires = wiring(cell)
             return cls(cell, sample_couplings(cell, wires, n, seed, precision), wires, seed)
@@ -97,6 +97,11 @@ class Network(eqx.Module):
             If matrices are missing, not square, of different sizes or not finite.
         """
         precision = _precision(dtype)
+        check_cell(cell)
+        if not isinstance(couplings, Mapping):
+            refuse(
+                "couplings", type(couplings).__name__, "a mapping by field name", "One per field."
+            )
         with jax.enable_x64(True):
             wires = wiring(cell)
             network = cls(cell, stack_couplings(cell, wires, couplings, precision), wires)
@@ -109,18 +114,14 @@ class Network(eqx.Module):
         Raises
         ------
         InvalidInputError
-            If the cell is wired differently, or has other gains: couplings carry the gains.
+            If the cell is of another kind or wired differently; if couplings were drawn, also if it
+            has other gains, which they carry.
         """
-        _check_units(cell, self.n)
+        _check_units(check_cell(cell), self.n)
         with jax.enable_x64(True):
             wires = wiring(cell)
-        old, new = self.cell.gains(), cell.gains()
-        rows = (self.n,)
         alike = type(cell) is type(self.cell) and wires == self.wiring
-        if not alike or any(
-            not np.array_equal(np.broadcast_to(old[name], rows), np.broadcast_to(new[name], rows))
-            for name in old
-        ):
+        if not alike or (self.seed >= 0 and not _equal_gains(self.cell, cell, self.n)):
             refuse("cell", cell, f"a {type(self.cell).__name__} of equal gains", "Sample anew.")
         return eqx.tree_at(lambda network: network.cell, self, cell)
 
@@ -190,12 +191,26 @@ def as_states(name: str, network: Network, state: Any) -> Array:
     if not np.issubdtype(host.dtype, np.number) or np.iscomplexobj(host):
         refuse(name, f"array of {host.dtype}", "real numbers", "Take the real part.")
     d = len(network.cell.state_names)
-    if host.ndim not in (2, 3) or host.shape[-2:] != (d, network.n):
+    if host.ndim not in (2, 3) or host.shape[-2:] != (d, network.n) or host.size == 0:
         expected = f"({d}, {network.n}) or (samples, {d}, {network.n}): components, units"
         refuse(f"{name}.shape", host.shape, expected, "Put the unit axis last.")
     if not np.all(np.isfinite(host)):
         refuse(name, "values that are not finite", "finite numbers", "Check where it comes from.")
     return jnp.asarray(host, network.dtype)
+
+
+def _equal_gains(first: AbstractCell, second: AbstractCell, n: int) -> bool:
+    old, new = first.gains(), second.gains()
+    return all(
+        np.array_equal(np.broadcast_to(old[name], n), np.broadcast_to(new[name], n)) for name in old
+    )
+
+
+def as_state(name: str, network: Network, state: Any) -> Array:
+    """Check one state (d, N) as `as_states` does, refusing batches."""
+    if np.ndim(state) != 2:
+        refuse(f"{name}.shape", np.shape(state), "one state (d, N)", "Loop over the batch.")
+    return as_states(name, network, state)
 
 
 def _precision(dtype: str) -> np.dtype:

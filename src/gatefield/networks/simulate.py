@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 
 from gatefield.cells import AbstractMap
 from gatefield.cells.base import cast
-from gatefield.core.checks import as_number, check_choice, check_count
+from gatefield.core.checks import as_number, check_choice, check_count, check_seed
 from gatefield.core.errors import NumericalFailureError, refuse
 from gatefield.core.results import Status
 from gatefield.core.types import Array
@@ -97,10 +97,8 @@ def simulate(
     is_map = isinstance(network.cell, AbstractMap)
     method = _checked_method(is_map, method, dt)
     t_max = as_number("t_max", t_max, positive=True)
-    tolerances = tuple(
-        as_number(name, value, positive=True) for name, value in (("rtol", rtol), ("atol", atol))
-    )
-    bound = check_count("max_steps", max_steps)
+    rtol, atol = as_number("rtol", rtol, positive=True), as_number("atol", atol, positive=True)
+    max_steps = check_count("max_steps", max_steps)
     save_every = check_count("save_every", save_every)
     if is_map:
         steps = check_count("t_max (steps of a map)", t_max)
@@ -126,7 +124,7 @@ def simulate(
         with bar:
             if method in ADAPTIVE:
                 states, status = integrate(
-                    network, drive, state, saved * step, method, *tolerances, bound, bar
+                    network, drive, state, saved * step, method, rtol, atol, max_steps, bar
                 )
             else:
                 states = _advance(network, drive, state, saved, step, method, bar)
@@ -165,7 +163,7 @@ def _initial_states(network: Network, initial: Any, samples: int | None, seed: i
         if samples is not None:
             refuse("samples", samples, "None where initial is given", "Pass a batch as initial.")
         return as_states("initial", network, initial)
-    key = jax.random.key(check_count("seed", seed, at_least=0))
+    key = jax.random.key(check_seed(seed))
     batch = () if samples is None else (check_count("samples", samples),)
     shape = (*batch, len(network.cell.state_names), network.n)
     return jax.random.normal(key, shape, network.dtype)

@@ -8,7 +8,7 @@ from typing import Any
 import equinox as eqx
 import numpy as np
 
-from gatefield.core.checks import as_parameter
+from gatefield.core.checks import as_number, as_parameter
 from gatefield.core.errors import refuse
 from gatefield.core.results import AbstractResult, quantity
 from gatefield.core.types import Bool, Float, HostArray, Int
@@ -120,8 +120,9 @@ def phase_diagram(
     Assumptions
     -----------
     N -> infinity and moderate alpha_z (up to about 10), for which no line but that of region 5
-    depends on it. Inputs to h inside the update gate's bracket. With biases or inputs region 3 is
-    not told from region 2: the theory gives the dynamical line only without them.
+    depends on it. Gains exactly on the stability line count as unstable. Inputs to h inside the
+    update gate's bracket. With biases or inputs region 3 is not told from region 2: the theory
+    gives the dynamical line only without them.
 
     References
     ----------
@@ -129,8 +130,8 @@ def phase_diagram(
     """
     gains = _axis("g_h", g_h, np.linspace(1.2, 7.0, 200), positive=True)
     alphas = _axis("alpha_r", alpha_r, np.linspace(0.0, 40.0, 200), positive=False)
-    extra = float(as_parameter("line_input_variance", line_input_variance, positive=True))
-    lag = float(as_parameter("tau_r", tau_r, nonnegative=True))
+    extra = as_number("line_input_variance", line_input_variance, positive=True)
+    lag = as_number("tau_r", tau_r, nonnegative=True)
     around = surroundings(beta_h, beta_r, input_variance, bias_variance, z_offset)
     biases = {
         "beta_h": beta_h,
@@ -211,5 +212,5 @@ def _regions(gains, alphas, stable, fold, dynamical) -> np.ndarray:
     region = np.ones((alphas.size, gains.size), int)
     region[alpha > fold[None, :]] = 2
     region[alpha > dynamical[None, :]] = 3
-    region[g > stable[:, None]] = 4
+    region[g >= stable[:, None]] = 4
     return region

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import jax.numpy as jnp
-from jax.scipy.special import ndtr
+from jax.scipy.special import log_ndtr
 
 from gatefield.phases.branch import BranchPoint
 from gatefield.phases.surroundings import Surroundings
@@ -47,6 +47,6 @@ def dynamical_branch(log_b: Any, alpha_r: Any, around: Surroundings) -> BranchPo
     gain = potential_branch(b, alpha_r * jnp.sqrt(phi.square)).g_h
     response = phi.slope_square * (r.square + phi.square * alpha_r**2 * r.slope_square)
     log_radius = jnp.log(gain) + jnp.log(response) / 2
-    open_fraction = ndtr(around.z_offset / jnp.sqrt(phi.square + around.z_input))
-    log_marginal = 2 * log_radius + jnp.log(open_fraction)
+    log_open = log_ndtr(around.z_offset / jnp.sqrt(phi.square + around.z_input))
+    log_marginal = 2 * log_radius + log_open
     return BranchPoint(jnp.log(gain), log_radius, log_marginal, (b / gain) ** 2, phi.square)

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from scipy.interpolate import CubicSpline
-from scipy.special import expit, ndtr
+from scipy.special import expit, log_ndtr
 
 from gatefield.core.types import HostArray
 from gatefield.phases.branch import BranchPoint, static_branch
@@ -26,8 +26,8 @@ _LOG_VARIANCE = np.linspace(np.log(1e-6), np.log(1e16), 800)
 
 
 @jax.jit
-def _activation(beta, log_b):
-    return jax.vmap(lambda u: activation_moments(beta, jnp.exp(2 * u)))(log_b)
+def _activation(beta, variance):
+    return jax.vmap(lambda v: activation_moments(beta, v))(variance)
 
 
 @jax.jit
@@ -61,7 +61,7 @@ def static_table(log_b: HostArray, alphas: HostArray, around: Surroundings) -> B
     BranchPoint
         Host arrays (alphas, b), as `static_branch` defines them.
     """
-    phi = _activation(around.beta_h, jnp.asarray(log_b))
+    phi = _activation(around.beta_h, jnp.asarray(np.exp(2 * log_b) + around.h_bias))
     activity, slope = (np.asarray(values)[None, :] for values in phi)
     gain = np.asarray(alphas)[:, None]
     r_variance = np.maximum(gain**2 * (activity + around.r_input) + around.r_bias, 1e-300)
@@ -69,13 +69,11 @@ def static_table(log_b: HostArray, alphas: HostArray, around: Surroundings) -> B
     rise, log_slope = _gate_splines(around.beta_r)
     gate_square = expit(around.beta_r) ** 2 + r_variance * rise(place)
     variance = activity * gate_square + around.h_input
-    b_square = np.exp(2 * log_b)[None, :]
-    log_gain = (np.log(b_square - around.h_bias) - np.log(variance)) / 2
+    log_gain = log_b[None, :] - np.log(np.maximum(variance, 1e-300)) / 2
     response = slope * (gate_square + activity * gain**2 * np.exp(log_slope(place)))
-    log_radius = log_gain + np.log(response) / 2
-    opened = ndtr(around.z_offset / np.sqrt(activity + around.z_input))
-    with np.errstate(divide="ignore"):  # no gate is open: as marginal as can be
-        log_marginal = 2 * log_radius + np.log(opened)
+    # A saturated tanh responds less than the smallest number; it is stable all the same.
+    log_radius = log_gain + np.log(np.maximum(response, 1e-300)) / 2
+    log_marginal = 2 * log_radius + log_ndtr(around.z_offset / np.sqrt(activity + around.z_input))
     return BranchPoint(log_gain, log_radius, log_marginal, variance, activity + 0 * gain)
 
 

@@ -86,7 +86,10 @@ def plot_phase_diagram(
             marker, face = ("o", "white") if good else ("X", "#ffd400")
             ax.plot(check.g_h, check.alpha_r, marker, color="black", mfc=face, ms=7, zorder=5)
     _label_regions(ax, diagram)
-    ax.set(xlim=(g.min(), g.max()), ylim=(alpha.min(), alpha.max()))
+    if g.size > 1:
+        ax.set_xlim(g.min(), g.max())
+    if alpha.size > 1:
+        ax.set_ylim(alpha.min(), alpha.max())
     ax.set_xlabel(r"activation gain $g_h$")
     ax.set_ylabel(r"output-gate gain $\alpha_r$")
     if legend:

@@ -8,6 +8,7 @@ from typing import Any
 import equinox as eqx
 
 from gatefield.core.checks import as_parameter, check_names
+from gatefield.core.errors import refuse
 from gatefield.core.types import Unit
 
 
@@ -43,6 +44,8 @@ def static_conditions(
 
     def filled(label, given, nonnegative):
         given = {} if given is None else given
+        if not isinstance(given, Mapping):
+            refuse(label, given, "a mapping by drive name", f"For instance {{{names[0]!r}: 0.1}}.")
         check_names(label, given, names)
         return {
             name: as_parameter(f"{label}[{name!r}]", given.get(name, 0.0), nonnegative=nonnegative)

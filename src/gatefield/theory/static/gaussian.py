@@ -10,7 +10,7 @@ import numpy as np
 
 from gatefield.cells import GatedRNN, VanillaRNN
 from gatefield.core.checks import concrete
-from gatefield.core.errors import InvalidInputError
+from gatefield.core.errors import InvalidInputError, refuse
 from gatefield.core.types import Array, Bool, Float
 from gatefield.theory.static.conditions import StaticConditions
 from gatefield.theory.static.moments import activation_moments, gate_moments
@@ -20,6 +20,7 @@ _SMALLEST, _LINEAR = 1e-32, 1e-6  # below _LINEAR the map is its linear part: fe
 _POINTS_LINEAR, _POINTS = 32, 96
 _REFINEMENTS = 30
 _ROUNDING = 1e-13
+_SHUT = 1e-6
 _BISECTIONS = 45
 
 
@@ -90,6 +91,9 @@ def gates_of(cell: GatedRNN | VanillaRNN, given: StaticConditions) -> Gates:
                 "input_gating='update', or use method='sampled'."
             )
         rate = jax.nn.sigmoid(cell.beta_z)
+        shut = concrete(rate)
+        if shut is not None and np.any(shut < _SHUT) and (driven is None or np.any(driven > 0)):
+            refuse("beta_z", cell.beta_z, "a gate that opens", "Input would drive h far.")
     return Gates(
         g=cell.g_h,
         h_mean=cell.beta_h + cell.g_h * mean["h"] / rate,

@@ -29,7 +29,7 @@ class StaticMeanField(AbstractResult):
     open_fraction
         Mean of the update gate, :math:`\langle\sigma_z\rangle` (1 for cells that have none).
     residual
-        Largest violation of the self-consistency equations.
+        Largest violation of the self-consistency equations, relative to variances above one.
     standard_error
         Sampling error of the radius; zero for the closed form.
     cell

@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from gatefield.cells import AbstractCell, GatedRNN, VanillaRNN
-from gatefield.core.checks import check_choice, check_count
+from gatefield.cells.base import check_cell
+from gatefield.core.checks import check_choice, check_count, check_seed
 from gatefield.core.errors import NumericalFailureError, refuse
 from gatefield.core.results import Status
 from gatefield.theory.static.conditions import StaticConditions, static_conditions
@@ -87,13 +88,16 @@ def solve_static(
     ----------
     Krishnamurthy, Can and Schwab, Phys. Rev. X 12, 011011 (2022), Eqs. 6, C26-C30.
     """
+    check_cell(cell)
     given = static_conditions(cell.drive_names, input_mean, input_variance, bias_variance)
+    if any(np.shape(value) != () for value in jax.tree.leaves(given)):
+        refuse("inputs", given, "one number for each name", "solve_static_grid takes arrays.")
     _check_scalars(cell, "solve_static_grid takes arrays; random biases go into bias_variance.")
     closed = isinstance(cell, (GatedRNN, VanillaRNN))
     check_choice("method", method, ("auto", "gaussian", "sampled"))
     if method == "gaussian" and not closed:
         refuse("method", method, f"'sampled' for {type(cell).__name__}", "Only gRNN and vanilla.")
-    seed = check_count("seed", seed, at_least=0)
+    seed = check_seed(seed)
     with jax.enable_x64(True):
         if closed and method != "sampled":
             branches = _gaussian(cell, given)
@@ -105,7 +109,12 @@ def solve_static(
             sizes = {name: check_count(name, value, at_least=2) for name, value in sizes.items()}
             branches = sampled_branches(cell, given, **sizes, seed=seed)
     failed = [branch for branch in branches if branch.status is not Status.OK]
-    if throw and (failed or not branches):
+    if throw and not branches:
+        raise NumericalFailureError(
+            "solve_static found no solution: the activity is below 1e-12 or above 10 in variance. "
+            "Rescale gains and inputs; throw=False returns the empty tuple."
+        )
+    if throw and failed:
         raise NumericalFailureError(
             f"solve_static: {len(failed)} of {len(branches)} solutions did not converge (residuals "
             f"{[float(branch.residual) for branch in failed]}). throw=False returns them."
@@ -182,7 +191,7 @@ def _gaussian(cell, given: StaticConditions) -> tuple[StaticMeanField, ...]:
     solutions = []
     for index in np.flatnonzero(branches.found):
         variance, activity = branches.variance[index], points.activity[index]
-        residual = np.abs(points.mapped[index] - variance)
+        residual = np.abs(points.mapped[index] - variance) / max(1.0, float(variance))
         variances = {"h": variance, "z": activity + gates.z_input, "r": activity + gates.r_input}
         fields = {"h": variance - gates.h_input, "z": activity, "r": activity}
         means = {name: np.asarray(given.input_mean[name], float) for name in cell.drive_names}
