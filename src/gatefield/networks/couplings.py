@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -40,14 +41,23 @@ def sample_couplings(cell: AbstractCell, wires: Wiring, n: int, seed: int, dtype
         One (fields N, N) matrix for each group of ``wires``.
     """
     key, gains = jax.random.key(seed), cell.gains()
-
-    def matrix(field: int) -> Array:
-        gain = jnp.asarray(gains[cell.field_names[field]], dtype) / np.sqrt(n).astype(dtype)
-        normal = jax.random.normal(jax.random.fold_in(key, field), (n, n), dtype)
-        return normal * jnp.reshape(gain, (-1, 1))
-
+    scales = [
+        jnp.reshape(jnp.asarray(gains[name], dtype) / np.sqrt(n).astype(dtype), (-1, 1))
+        for name in cell.field_names
+    ]
     return tuple(
-        jax.jit(lambda g=g: jnp.concatenate([matrix(f) for f in g]))() for g in wires.groups
+        _draw(key, [scales[field] for field in group], group, n, dtype) for group in wires.groups
+    )
+
+
+@functools.partial(jax.jit, static_argnames=("fields", "n", "dtype"))
+def _draw(key, scales, fields, n, dtype):
+    """Return the stacked matrices of several fields, each from its own key."""
+    return jnp.concatenate(
+        [
+            scale * jax.random.normal(jax.random.fold_in(key, field), (n, n), dtype)
+            for field, scale in zip(fields, scales, strict=True)
+        ]
     )
 
 

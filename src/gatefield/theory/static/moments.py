@@ -41,12 +41,15 @@ def activation_moments(mean: Any, variance: Any) -> ActivationMoments:
         Accurate to 1e-12 in float64 for every variance up to 1e8.
     """
 
-    def moments(x):
-        # 1 - tanh^2 loses all digits where tanh is near one; the sigmoids do not.
-        slope = 4 * jax.nn.sigmoid(2 * x) * jax.nn.sigmoid(-2 * x)
-        return jnp.stack([jnp.tanh(x) ** 2, slope**2])
+    def average(function):
+        return gaussian_average(function, variance, mean=mean)
 
-    return ActivationMoments(*gaussian_average(moments, variance, mean=mean))
+    # One average for each moment: those that are not used are then never computed. Near one,
+    # 1 - tanh^2 loses all digits; the product of sigmoids does not.
+    return ActivationMoments(
+        average(lambda x: jnp.tanh(x) ** 2),
+        average(lambda x: (4 * jax.nn.sigmoid(2 * x) * jax.nn.sigmoid(-2 * x)) ** 2),
+    )
 
 
 def gate_moments(mean: Any, variance: Any) -> GateMoments:
@@ -63,8 +66,11 @@ def gate_moments(mean: Any, variance: Any) -> GateMoments:
         Accurate to 1e-12 in float64; derivatives by x carry a further factor alpha.
     """
 
-    def moments(x):
-        gate, closed = jax.nn.sigmoid(x), jax.nn.sigmoid(-x)
-        return jnp.stack([gate, gate**2, (gate * closed) ** 2])
+    def average(function):
+        return gaussian_average(function, variance, mean=mean)
 
-    return GateMoments(*gaussian_average(moments, variance, mean=mean))
+    return GateMoments(
+        average(jax.nn.sigmoid),
+        average(lambda x: jax.nn.sigmoid(x) ** 2),
+        average(lambda x: (jax.nn.sigmoid(x) * jax.nn.sigmoid(-x)) ** 2),
+    )
