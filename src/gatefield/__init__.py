@@ -24,6 +24,12 @@ if TYPE_CHECKING:
     )
     from gatefield.networks import Network, Trajectory, jacobian, linearise, simulate
     from gatefield.phases import PhaseDiagram, phase_diagram
+    from gatefield.theory.rmt import (
+        UnitEnsemble,
+        spectral_boundary,
+        spectral_density,
+        spectral_density_grid,
+    )
     from gatefield.theory.static import solve_static, solve_static_grid
 
 __version__ = "0.1.0"
@@ -45,8 +51,12 @@ _HOME = {
     "register": "cells",
     "registered_cells": "cells",
     "simulate": "networks",
+    "UnitEnsemble": "theory.rmt",
     "solve_static": "theory.static",
     "solve_static_grid": "theory.static",
+    "spectral_boundary": "theory.rmt",
+    "spectral_density": "theory.rmt",
+    "spectral_density_grid": "theory.rmt",
 }
 _ROOMS = (
     "analysis",
@@ -70,6 +80,7 @@ __all__ = [
     "Network",
     "PhaseDiagram",
     "Trajectory",
+    "UnitEnsemble",
     "VanillaRNN",
     "analysis",
     "compare",
@@ -83,6 +94,9 @@ __all__ = [
     "simulate",
     "solve_static",
     "solve_static_grid",
+    "spectral_boundary",
+    "spectral_density",
+    "spectral_density_grid",
     "theory",
 ]
 

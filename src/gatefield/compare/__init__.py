@@ -8,13 +8,16 @@ from gatefield.compare.regions import (
     check_region,
     check_regions,
 )
+from gatefield.compare.spectra import SpectrumCheck, check_spectrum
 
 __all__ = [
     "REPRESENTATIVES",
     "Comparison",
     "RegionCheck",
+    "SpectrumCheck",
     "check_region",
     "check_regions",
+    "check_spectrum",
     "compare",
     "compare_sizes",
     "nonzero_fixed_points",

@@ -7,6 +7,7 @@ import equinox as eqx
 from gatefield.cells import AbstractCell
 from gatefield.core.results import AbstractResult, Status, quantity
 from gatefield.core.types import Bool, Float, HostArray
+from gatefield.theory.static.conditions import StaticConditions
 
 
 class StaticMeanField(AbstractResult):
@@ -34,6 +35,8 @@ class StaticMeanField(AbstractResult):
         Sampling error of the radius; zero for the closed form.
     cell
         The cell that was solved.
+    conditions
+        The static inputs and random biases it was solved with.
     method
         "gaussian" (closed form) or "sampled".
     status
@@ -49,6 +52,7 @@ class StaticMeanField(AbstractResult):
     residual: Float[HostArray, ""] = eqx.field(metadata=quantity())
     standard_error: Float[HostArray, ""] = eqx.field(metadata=quantity())
     cell: AbstractCell
+    conditions: StaticConditions
     method: str = eqx.field(static=True)
     status: Status = eqx.field(static=True)
 

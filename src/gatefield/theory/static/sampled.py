@@ -12,6 +12,7 @@ from scipy import stats
 
 from gatefield.cells import AbstractCell, AbstractMap, GatedRNN, unit_blocks
 from gatefield.cells.base import over_units, stacked_outputs, stacked_rule
+from gatefield.core.errors import refuse
 from gatefield.core.results import Status
 from gatefield.core.types import Array, Float
 from gatefield.theory.static.conditions import StaticConditions
@@ -22,6 +23,14 @@ _NEWTON_FIELDS = 30
 _SEARCH_SAMPLES = 512  # enough to find the branches; each is then polished on the full sets
 _STARTS = np.geomspace(1e-6, 10.0, 8)
 _EDGE_POINTS = 65
+
+
+class SampledUnits(NamedTuple):
+    """Units drawn from a static mean-field solution: one column for each."""
+
+    state: Float[Array, "component sample"]
+    fields: Float[Array, "field sample"]
+    drive: Float[Array, "drive sample"]
 
 
 class Samples(NamedTuple):
@@ -38,6 +47,58 @@ def standard_samples(cell: AbstractCell, count: int, seed: int) -> Samples:
     points = sobol.random_base2(int(np.ceil(np.log2(count))))
     normal = stats.norm.ppf(np.clip(points, 1e-15, 1 - 1e-15)).T
     return Samples(jnp.asarray(normal[:k]), jnp.asarray(normal[k:]))
+
+
+def sampled_units(solution: StaticMeanField, *, samples: int, seed: int) -> SampledUnits:
+    """Draw quasi-random units from a static mean-field solution, of either method.
+
+    Parameters
+    ----------
+    solution
+        Whose fields are Gaussian with variances ``solution.field_variance``.
+    samples, seed
+        Number of units (rounded up to a power of two) and seed.
+
+    Returns
+    -------
+    SampledUnits
+        Each at the fixed point of its rule, on the host.
+
+    Raises
+    ------
+    InvalidInputError
+        With random biases, which no drive carries.
+    """
+    cell, given = solution.cell, solution.conditions
+    if any(np.any(value > 0) for value in given.bias_variance.values()):
+        remedy = "Static input adds to the same argument: use input_variance."
+        refuse("bias_variance", given.bias_variance, "zero where units are sampled", remedy)
+    with jax.enable_x64(True):
+        drawn = standard_samples(cell, samples, seed)
+        variances = np.array([solution.field_variance[name] for name in cell.field_names])
+        deviations = jnp.asarray(np.sqrt(variances))
+        if solution.method == "gaussian":
+            found = _gaussian_units(cell, given, drawn, deviations)
+        else:
+            found = _units_at(cell, given, drawn, deviations)
+        return SampledUnits(*(np.asarray(each) for each in found))
+
+
+def _gaussian_units(cell, given, samples, deviations):
+    """Return units whose state is field plus input, also where a shut gate would never show it."""
+    fields = deviations[:, None] * samples.fields
+    drive = _drive(given, cell.drive_names, samples)
+    outside = isinstance(cell, GatedRNN) and cell.input_gating == "none"
+    rate = jax.nn.sigmoid(cell.beta_z) if outside else 1.0
+    scale = jnp.array([1 / rate] + [1.0] * (len(cell.drive_names) - 1))
+    return fields + scale[:, None] * drive, fields, drive
+
+
+@eqx.filter_jit
+def _units_at(cell, given, samples, deviations):
+    fields = deviations[:, None] * samples.fields
+    drive = _drive(given, cell.drive_names, samples)
+    return _unit_fixed_points(cell, fields, drive), fields, drive
 
 
 def _unit_fixed_points(cell, fields, drive):
@@ -80,9 +141,8 @@ def _output_moments(cell, given, samples, log_moments):
 @eqx.filter_jit
 def _state_at(cell, given, samples, log_moments):
     gains = jnp.stack([jnp.asarray(cell.gains()[name], float) for name in cell.field_names])
-    fields = (gains * jnp.exp(log_moments / 2))[:, None] * samples.fields
-    drive = _drive(given, cell.drive_names, samples)
-    return fields, drive, _unit_fixed_points(cell, fields, drive)
+    state, fields, drive = _units_at(cell, given, samples, gains * jnp.exp(log_moments / 2))
+    return fields, drive, state
 
 
 @eqx.filter_jit
@@ -188,6 +248,7 @@ def _describe(cell, given, sets, solution) -> StaticMeanField:
         residual=np.asarray(max(residuals)),
         standard_error=np.asarray(np.std(radii, ddof=1) / np.sqrt(len(radii))),
         cell=cell,
+        conditions=given,
         method="sampled",
         status=Status.OK if okay else Status.NOT_CONVERGED,
     )

@@ -209,6 +209,7 @@ def _gaussian(cell, given: StaticConditions) -> tuple[StaticMeanField, ...]:
                 residual=residual,
                 standard_error=np.zeros(()),
                 cell=cell,
+                conditions=given,
                 method="gaussian",
                 status=Status.OK if residual <= 1e-10 else Status.NOT_CONVERGED,
             )

@@ -1,0 +1,219 @@
+"""The density on a grid of the complex plane, its mass, and the eigenvalues that sit at points."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import equinox as eqx
+import numpy as np
+from scipy.ndimage import binary_dilation, find_objects, label
+
+from gatefield.core.checks import check_count
+from gatefield.core.errors import NumericalFailureError, refuse
+from gatefield.core.results import AbstractResult, Status, quantity
+from gatefield.core.types import Float, HostArray
+from gatefield.numerics.contour import contour_integral, rectangle
+from gatefield.theory.rmt.ensemble import UnitEnsemble, unit_ensemble
+from gatefield.theory.rmt.resolvent import ACCURATE, ResolventSolver
+from gatefield.theory.rmt.support import SupportFunction
+
+_MANY = 16  # clusters of eigenvalues that are looked at, largest first
+_ATOM_RADIUS = 1e-5
+_ROUGH = 1e-5  # error of one cell's midpoint from which on it is not trusted
+_TOLERANCE = 1e-5
+
+
+class SpectralDensityGrid(AbstractResult):
+    r"""The density of Jacobian eigenvalues on a rectangular grid that holds the whole support.
+
+    Attributes
+    ----------
+    real, imag
+        Centres of the grid's cells.
+    density
+        Eigenvalues per unit area as a fraction of all N d, (imag, real); zero outside the support.
+    atom_real, atom_imag, atom_mass
+        Points at which a fraction of the eigenvalues sits exactly.
+    mass
+        Integral of the density over the grid, plus the atoms' mass: one, if nothing is lost.
+        Where the density bends sharply within a cell, a contour integral counts instead.
+    is_map
+        Whether stability ends at the unit circle or at the imaginary axis.
+    status
+        OK, or NOT_CONVERGED if a residual of the Born equations exceeds 1e-8.
+    """
+
+    real: Float[HostArray, " real"] = eqx.field(metadata=quantity("real"))
+    imag: Float[HostArray, " imag"] = eqx.field(metadata=quantity("imag"))
+    density: Float[HostArray, "imag real"] = eqx.field(metadata=quantity("imag", "real"))
+    atom_real: Float[HostArray, " atom"] = eqx.field(metadata=quantity("atom"))
+    atom_imag: Float[HostArray, " atom"] = eqx.field(metadata=quantity("atom"))
+    atom_mass: Float[HostArray, " atom"] = eqx.field(metadata=quantity("atom"))
+    mass: Float[HostArray, ""] = eqx.field(metadata=quantity())
+    is_map: bool = eqx.field(static=True)
+    status: Status = eqx.field(static=True)
+
+
+def spectral_density_grid(
+    source: Any,
+    shape: tuple[int, int] = (100, 100),
+    *,
+    box: tuple[complex, complex] | None = None,
+    samples: int = 4096,
+    seed: int = 0,
+    throw: bool = True,
+) -> SpectralDensityGrid:
+    """Return the density of eigenvalues on a grid, with its total mass.
+
+    Parameters
+    ----------
+    source
+        As in `spectral_density`.
+    shape
+        Number of cells along the imaginary and the real axis. Only the upper half is computed.
+    box
+        Lower left and upper right corner; by default a box around the whole support, symmetric
+        about the real axis.
+    samples, seed, throw
+        As in `spectral_density`.
+
+    Returns
+    -------
+    SpectralDensityGrid
+
+    Raises
+    ------
+    InvalidInputError
+        For a shape or a box that makes no grid.
+    NumericalFailureError
+        If ``throw`` and a point did not converge.
+
+    Assumptions
+    -----------
+    As `spectral_density`. With a box that cuts the support, the mass is what lies in the box.
+    """
+    rows, columns = (check_count("shape", number, at_least=2) for number in _two("shape", shape))
+    ensemble = unit_ensemble(source, samples=samples, seed=seed)
+    low, high = _around(ensemble) if box is None else (complex(c) for c in _two("box", box))
+    if not (low.real < high.real and low.imag < high.imag and np.isfinite([low, high]).all()):
+        refuse("box", box, "lower left and upper right corner", "Swap them.")
+    real = low.real + (high.real - low.real) * (np.arange(columns) + 0.5) / columns
+    imag = low.imag + (high.imag - low.imag) * (np.arange(rows) + 0.5) / rows
+    points = real + 1j * imag[:, None]
+    mirrored = np.isclose(low.imag, -high.imag)
+    upper = points[imag >= 0] if mirrored else points
+    solver = ResolventSolver(ensemble)
+    found = solver(upper.ravel())
+    density = found.density.reshape(upper.shape)
+    if mirrored:
+        density = np.concatenate([density[::-1][: rows - density.shape[0]], density])
+    atoms, masses = _atoms(ensemble, solver)
+    held = (atoms.real > low.real) & (atoms.real < high.real)
+    held &= (atoms.imag > low.imag) & (atoms.imag < high.imag)
+    worst = float(found.residual.max(initial=0.0))
+    if throw and worst > ACCURATE:
+        raise NumericalFailureError(
+            f"spectral_density_grid: residual {worst:.2g}, expected at most {ACCURATE:g}. Change "
+            "the grid so that no point sits on a unit's own eigenvalue, or pass throw=False."
+        )
+    return SpectralDensityGrid(
+        real=real,
+        imag=imag,
+        density=density,
+        atom_real=atoms.real,
+        atom_imag=atoms.imag,
+        atom_mass=masses,
+        mass=np.asarray(_mass(solver, real, imag, density, atoms[held], masses[held])),
+        is_map=ensemble.is_map,
+        status=Status.OK if worst <= ACCURATE else Status.NOT_CONVERGED,
+    )
+
+
+def _two(name: str, pair: Any) -> tuple[Any, Any]:
+    try:
+        first, second = pair
+    except (TypeError, ValueError):
+        refuse(name, pair, "two values", "For instance (100, 100) or (-2-1j, 1+1j).")
+    return first, second
+
+
+def _around(ensemble: UnitEnsemble) -> tuple[complex, complex]:
+    """Return a box, symmetric about the real axis, with the support well inside."""
+    response = ensemble.response()
+    poles, function = response.poles(), SupportFunction(response)
+    left, right = poles.real.min(), poles.real.max()
+    size = max(right - left, 2 * np.abs(poles.imag).max(), 0.1)
+    grow = {"left": 0.05, "right": 0.05, "up": np.abs(poles.imag).max() / size + 0.05}
+    for _ in range(60):
+        x = np.linspace(left - grow["left"] * size, right + grow["right"] * size, 65)
+        y = np.linspace(0, grow["up"] * size, 65)
+        sides = {"left": x[0] + 1j * y, "right": x[-1] + 1j * y, "up": x + 1j * y[-1]}
+        touched = [name for name, side in sides.items() if np.any(function(side) > 0)]
+        if not touched:
+            break
+        for name in touched:
+            grow[name] *= 1.25
+    return complex(x[0], -y[-1]), complex(x[-1], y[-1])
+
+
+def _atoms(ensemble: UnitEnsemble, solver: ResolventSolver) -> tuple[np.ndarray, np.ndarray]:
+    """Return where eigenvalues of many units coincide, and what the couplings left there."""
+    poles, mass = solver.poles, solver.pole_weights
+    single = ensemble.weights.max()
+    many = np.flatnonzero(mass > 1.5 * single) if poles.size > 1 else np.arange(poles.size)
+    many = many[np.argsort(-mass[many])][:_MANY]
+    if not many.size:
+        return np.zeros(0, complex), np.zeros(0)
+    arms = _ATOM_RADIUS * np.exp(2j * np.pi * (np.arange(16) + 0.5) / 16)
+    arms = arms * np.maximum(np.abs(poles[many]), 1e-3)[:, None]
+    resolvent = solver((poles[many, None] + arms).ravel()).resolvent.reshape(arms.shape)
+    found = np.mean(resolvent * arms, axis=1).real
+    real = found > 1e-3 * single / ensemble.components
+    return poles[many[real]], found[real]
+
+
+def _mass(solver, real, imag, density, atoms, masses) -> float:
+    """Integrate the density cell by cell, and blocks of rough cells by the contour around each."""
+    width, height = real[1] - real[0], imag[1] - imag[0]
+    beside = [np.roll(density, shift, axis) for axis in (0, 1) for shift in (1, -1)]
+    # At the support's edge the density jumps: midpoints then err to both sides alike.
+    bulk = np.all([density > 0, *(values > 0 for values in beside)], axis=0)
+    bend = np.maximum(
+        abs(beside[0] + beside[1] - 2 * density), abs(beside[2] + beside[3] - 2 * density)
+    )
+    rough = bulk & (bend * width * height / 24 > _ROUGH)
+    rough = binary_dilation(rough, iterations=2) & bulk
+    total = float(np.sum(np.where(rough, 0.0, density))) * width * height + masses.sum()
+    for block in _blocks(rough):
+        corners = [
+            complex(
+                real[block[1][0]] - width / 2,
+                imag[block[0][0]] - height / 2,
+            ),
+            complex(real[block[1][1]] + width / 2, imag[block[0][1]] + height / 2),
+        ]
+        found = contour_integral(
+            lambda points: solver(points).resolvent, rectangle(*corners), tolerance=_TOLERANCE
+        )
+        rows, columns = (slice(low, high + 1) for low, high in block)
+        smooth = np.where(rough[rows, columns], 0.0, density[rows, columns]).sum() * width * height
+        within = (atoms.real > corners[0].real) & (atoms.real < corners[1].real)
+        within &= (atoms.imag > corners[0].imag) & (atoms.imag < corners[1].imag)
+        total += (found.value / (2j * np.pi)).real - masses[within].sum() - smooth
+    return float(total)
+
+
+def _blocks(mask: np.ndarray) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+    """Return the bounding rectangles of a mask's connected parts, merged until none overlap."""
+    while True:
+        labels, number = label(mask)
+        blocks = [
+            ((part[0].start, part[0].stop - 1), (part[1].start, part[1].stop - 1))
+            for part in find_objects(labels)
+        ]
+        filled = mask.copy()
+        for rows, columns in blocks:
+            filled[rows[0] : rows[1] + 1, columns[0] : columns[1] + 1] = True
+        if label(filled)[1] == number:
+            return blocks
+        mask = filled
