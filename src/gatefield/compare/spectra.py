@@ -176,7 +176,7 @@ def check_spectrum(
     t_max = as_number("t_max", t_max, positive=True)
     if not sizes:
         refuse("sizes", sizes, "at least one number of units", "For instance (500, 1000).")
-    boxes: tuple[np.ndarray, ...] = ()
+    boxes: Any = ()
     rows = []
     for size in sizes:
         for number in range(networks):
@@ -195,12 +195,19 @@ def check_spectrum(
             rows.append(_row(values, units, boundary, boxes))
             if report is not None:
                 report(size, number, boundary)
-    columns = [
-        np.array(column).reshape(len(sizes), networks, *np.shape(column[0]))
-        for column in zip(*rows, strict=True)
-    ]
-    is_map = isinstance(cell, AbstractMap)
-    return SpectrumCheck(np.array(sizes), *columns, *boxes, couplings, is_map, cell)
+    columns = {
+        name: np.array([row[name] for row in rows]).reshape(len(sizes), networks, *np.shape(value))
+        for name, value in rows[0].items()
+    }
+    return SpectrumCheck(
+        sizes=np.array(sizes),
+        **columns,
+        box_real=boxes[0],
+        box_imag=boxes[1],
+        couplings=couplings,
+        is_map=isinstance(cell, AbstractMap),
+        cell=cell,
+    )
 
 
 def _state(network, state, t_max, dt, inputs, seed):
@@ -218,8 +225,8 @@ def _is_map(network: Network) -> bool:
     return isinstance(network.cell, AbstractMap)
 
 
-def _row(values, units, boundary, boxes) -> tuple[Any, ...]:
-    """Return what one network contributes, in the order of the result's fields."""
+def _row(values, units, boundary, boxes) -> dict[str, Any]:
+    """Return what one network contributes to each of the result's fields."""
     density = spectral_density(units, [])
     theory, found = [], []
     for (left, right), (low, high) in zip(*boxes, strict=True):
@@ -228,9 +235,15 @@ def _row(values, units, boundary, boxes) -> tuple[Any, ...]:
         within = (left < values.real) & (values.real <= right)
         found.append(np.sum(within & (low < values.imag) & (values.imag <= high)))
     edge = np.max(np.abs(values) if units.is_map else values.real)
-    outside = np.mean(~boundary.contains(values))
-    imaginary = boundary.largest_imaginary, values.imag.max()
-    return boundary.leading_edge, edge, *imaginary, outside, theory, found
+    return {
+        "theory_edge": boundary.leading_edge,
+        "network_edge": edge,
+        "theory_imaginary": boundary.largest_imaginary,
+        "network_imaginary": values.imag.max(),
+        "outside": np.mean(~boundary.contains(values)),
+        "theory_count": theory,
+        "network_count": found,
+    }
 
 
 def _boxes(boundary: SpectralBoundary) -> tuple[np.ndarray, np.ndarray]:

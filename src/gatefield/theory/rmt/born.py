@@ -24,9 +24,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from gatefield.core.types import Array, Complex, Float, HostArray
+from gatefield.numerics.threads import in_threads
 from gatefield.theory.rmt.response import UnitResponse, abs_square, times, total, unit_response
 
-_SWEEPS = 4
 _MAX_STEP = 2.0  # in the logarithms: far from the solution Newton's step is too long
 _TOLERANCE = 1e-11
 _MAX_ITERATIONS = 100
@@ -43,7 +43,7 @@ class Born(NamedTuple):
     density
         What they add to d times the density, (P,).
     residual
-        Largest relative violation of the equations, (P,).
+        Largest relative violation of the equations, (P,); infinite where numbers ran out.
     """
 
     resolvent: Complex[HostArray, " point"]
@@ -84,12 +84,14 @@ def solve_born(
     start += np.log(amplitude)[:, None] / 2
     count = -(-points.size // _CHUNK) * _CHUNK
     places = np.minimum(np.arange(count), points.size - 1)
-    with jax.enable_x64(True):
-        parts = [
-            jax.tree.map(np.asarray, _solve(response, points[chunk], start[chunk]))
-            for chunk in places.reshape(-1, _CHUNK)
-        ]
-    return Born(*(np.concatenate(each)[: points.size] for each in zip(*parts, strict=True)))
+
+    def solve(chunk):
+        return [np.asarray(each) for each in _solve(response, points[chunk], start[chunk])]
+
+    parts = in_threads(solve, places.reshape(-1, _CHUNK))
+    found = Born(*(np.concatenate(each)[: points.size] for each in zip(*parts, strict=True)))
+    finite = np.isfinite(found.density) & np.isfinite(found.resolvent)
+    return found._replace(residual=np.where(finite, found.residual, np.inf))
 
 
 @eqx.filter_jit
@@ -102,10 +104,8 @@ def _solve(response, points, starts):
         def step(carry):
             x, _, count = carry
             found = _equations(weights, _matrices(Y, x), x)
-            newton = jnp.linalg.solve(found.jacobian, found.value)
-            newton = newton / jnp.maximum(1.0, jnp.max(jnp.abs(newton)) / _MAX_STEP)
-            # The first steps are plain sweeps; undamped, they would alternate between two values.
-            move = jnp.where(count < _SWEEPS, -found.value / 2, newton)
+            move = jnp.linalg.solve(found.jacobian, found.value)
+            move = move / jnp.maximum(1.0, jnp.max(jnp.abs(move)) / _MAX_STEP)
             return x - move, jnp.max(jnp.abs(found.value)), count + 1
 
         def going(carry):

@@ -174,7 +174,7 @@ def spectral_boundary(
     response = ensemble.response()
     function, poles = SupportFunction(response), np.unique(response.poles())
     drawn = level_curves(function, poles, resolution=resolution)
-    slowest, isolated = float(np.max(poles.real)), np.asarray(drawn.unresolved, complex)
+    slowest, isolated = float(np.max(np.real(poles))), np.asarray(drawn.unresolved, complex)
     return _described(
         drawn, function, function, slowest, isolated, ensemble.is_map, "units", resolution, throw
     )
@@ -224,14 +224,14 @@ def _described(
     vertices = np.concatenate([np.zeros(0, complex), *curves])
     number = np.repeat(np.arange(len(curves)), [len(curve) for curve in curves])
     return SpectralBoundary(
-        vertices_real=vertices.real,
-        vertices_imag=vertices.imag,
+        vertices_real=np.real(vertices),
+        vertices_imag=np.imag(vertices),
         curve=number,
         leading_edge=np.asarray(edge),
         largest_imaginary=np.asarray(_largest_imaginary(traced, curves, isolated)),
         imaginary_intercept=np.asarray(_intercept(function, vertices)),
-        isolated_real=isolated.real,
-        isolated_imag=isolated.imag,
+        isolated_real=np.real(isolated),
+        isolated_imag=np.imag(isolated),
         method=method,
         is_map=is_map,
         status=Status.OK if drawn.complete else Status.NOT_CONVERGED,

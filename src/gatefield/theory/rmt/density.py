@@ -194,11 +194,11 @@ def _at(ensemble: UnitEnsemble, points: np.ndarray, throw: bool) -> SpectralDens
             "units' own eigenvalues, or pass throw=False."
         )
     return SpectralDensity(
-        points_real=points.real,
-        points_imag=points.imag,
+        points_real=np.real(points),
+        points_imag=np.imag(points),
         density=found.density,
-        resolvent_real=found.resolvent.real,
-        resolvent_imag=found.resolvent.imag,
+        resolvent_real=np.real(found.resolvent),
+        resolvent_imag=np.imag(found.resolvent),
         inside=found.inside,
         residual=found.residual,
         ensemble=ensemble,

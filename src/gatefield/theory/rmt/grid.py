@@ -20,6 +20,7 @@ from gatefield.theory.rmt.support import SupportFunction
 _MANY = 16  # clusters of eigenvalues that are looked at, largest first
 _ATOM_RADIUS = 1e-5
 _ROUGH = 1e-5  # error of one cell's midpoint from which on it is not trusted
+_PEAK = 5.0  # times the median density
 _TOLERANCE = 1e-5
 
 
@@ -104,12 +105,11 @@ def spectral_density_grid(
     upper = points[imag >= 0] if mirrored else points
     solver = ResolventSolver(ensemble)
     found = solver(upper.ravel())
-    density = found.density.reshape(upper.shape)
+    density: Any = found.density.reshape(upper.shape)
     if mirrored:
         density = np.concatenate([density[::-1][: rows - density.shape[0]], density])
     atoms, masses = _atoms(ensemble, solver)
-    held = (atoms.real > low.real) & (atoms.real < high.real)
-    held &= (atoms.imag > low.imag) & (atoms.imag < high.imag)
+    held = _within(atoms, low, high)
     worst = float(found.residual.max(initial=0.0))
     if throw and worst > ACCURATE:
         raise NumericalFailureError(
@@ -120,8 +120,8 @@ def spectral_density_grid(
         real=real,
         imag=imag,
         density=density,
-        atom_real=atoms.real,
-        atom_imag=atoms.imag,
+        atom_real=np.real(atoms),
+        atom_imag=np.imag(atoms),
         atom_mass=masses,
         mass=np.asarray(_mass(solver, real, imag, density, atoms[held], masses[held])),
         is_map=ensemble.is_map,
@@ -137,13 +137,19 @@ def _two(name: str, pair: Any) -> tuple[Any, Any]:
     return first, second
 
 
+def _within(points: np.ndarray, low: complex, high: complex) -> np.ndarray:
+    x, y = np.real(points), np.imag(points)
+    return (low.real < x) & (x < high.real) & (low.imag < y) & (y < high.imag)
+
+
 def _around(ensemble: UnitEnsemble) -> tuple[complex, complex]:
     """Return a box, symmetric about the real axis, with the support well inside."""
     response = ensemble.response()
     poles, function = response.poles(), SupportFunction(response)
-    left, right = poles.real.min(), poles.real.max()
-    size = max(right - left, 2 * np.abs(poles.imag).max(), 0.1)
-    grow = {"left": 0.05, "right": 0.05, "up": np.abs(poles.imag).max() / size + 0.05}
+    left, right = np.real(poles).min(), np.real(poles).max()
+    tallest = np.abs(np.imag(poles)).max()
+    size = max(right - left, 2 * tallest, 0.1)
+    grow = {"left": 0.05, "right": 0.05, "up": tallest / size + 0.05}
     for _ in range(60):
         x = np.linspace(left - grow["left"] * size, right + grow["right"] * size, 65)
         y = np.linspace(0, grow["up"] * size, 65)
@@ -182,7 +188,9 @@ def _mass(solver, real, imag, density, atoms, masses) -> float:
         abs(beside[0] + beside[1] - 2 * density), abs(beside[2] + beside[3] - 2 * density)
     )
     rough = bulk & (bend * width * height / 24 > _ROUGH)
-    rough = binary_dilation(rough, iterations=2) & bulk
+    typical = np.median(density[density > 0]) if np.any(density > 0) else 0.0
+    rough |= density > _PEAK * typical
+    rough = binary_dilation(rough, iterations=2) & (density > 0)
     total = float(np.sum(np.where(rough, 0.0, density))) * width * height + masses.sum()
     for block in _blocks(rough):
         corners = [
@@ -197,16 +205,20 @@ def _mass(solver, real, imag, density, atoms, masses) -> float:
         )
         rows, columns = (slice(low, high + 1) for low, high in block)
         smooth = np.where(rough[rows, columns], 0.0, density[rows, columns]).sum() * width * height
-        within = (atoms.real > corners[0].real) & (atoms.real < corners[1].real)
-        within &= (atoms.imag > corners[0].imag) & (atoms.imag < corners[1].imag)
+        within = _within(atoms, *corners)
         total += (found.value / (2j * np.pi)).real - masses[within].sum() - smooth
     return float(total)
+
+
+def _labelled(mask: np.ndarray) -> tuple[np.ndarray, int]:
+    found: Any = label(mask)
+    return found
 
 
 def _blocks(mask: np.ndarray) -> list[tuple[tuple[int, int], tuple[int, int]]]:
     """Return the bounding rectangles of a mask's connected parts, merged until none overlap."""
     while True:
-        labels, number = label(mask)
+        labels, number = _labelled(mask)
         blocks = [
             ((part[0].start, part[0].stop - 1), (part[1].start, part[1].stop - 1))
             for part in find_objects(labels)
@@ -214,6 +226,6 @@ def _blocks(mask: np.ndarray) -> list[tuple[tuple[int, int], tuple[int, int]]]:
         filled = mask.copy()
         for rows, columns in blocks:
             filled[rows[0] : rows[1] + 1, columns[0] : columns[1] + 1] = True
-        if label(filled)[1] == number:
+        if _labelled(filled)[1] == number:
             return blocks
         mask = filled

@@ -38,8 +38,8 @@ class UnitResponse(eqx.Module):
         Numbers d of components and K of fields.
     """
 
-    entries: tuple[Array, Array, Array, Array]
-    weights: Array
+    entries: tuple[Any, ...]
+    weights: Any
     places: tuple[tuple[tuple[int, int], ...], ...] = eqx.field(static=True)
     sizes: tuple[int, int] = eqx.field(static=True)
 

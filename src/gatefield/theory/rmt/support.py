@@ -35,8 +35,8 @@ def field_groups(response: UnitResponse) -> tuple[tuple[int, ...], ...]:
     M = second_moments(response, points).max(axis=0)
     linked = M > _NEGLIGIBLE * M.max()
     number, labels = connected_components(linked, directed=True, connection="strong")
-    groups = [tuple(int(a) for a in np.flatnonzero(labels == k)) for k in range(number)]
-    return tuple(sorted(g for g in groups if len(g) > 1 or linked[g[0], g[0]]))
+    groups = [np.flatnonzero(labels == k).tolist() for k in range(number)]
+    return tuple(sorted(tuple(g) for g in groups if np.any(linked[np.ix_(g, g)])))
 
 
 class SupportFunction(eqx.Module):

@@ -14,7 +14,7 @@ from gatefield.cells import AbstractCell, AbstractMap, GatedRNN, unit_blocks
 from gatefield.cells.base import over_units, stacked_outputs, stacked_rule
 from gatefield.core.errors import refuse
 from gatefield.core.results import Status
-from gatefield.core.types import Array, Float
+from gatefield.core.types import Array, Float, HostArray
 from gatefield.theory.static.conditions import StaticConditions
 from gatefield.theory.static.result import StaticMeanField
 
@@ -28,9 +28,9 @@ _EDGE_POINTS = 65
 class SampledUnits(NamedTuple):
     """Units drawn from a static mean-field solution: one column for each."""
 
-    state: Float[Array, "component sample"]
-    fields: Float[Array, "field sample"]
-    drive: Float[Array, "drive sample"]
+    state: Float[HostArray, "component sample"]
+    fields: Float[HostArray, "field sample"]
+    drive: Float[HostArray, "drive sample"]
 
 
 class Samples(NamedTuple):
