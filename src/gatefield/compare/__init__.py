@@ -1,5 +1,6 @@
 """Theory against simulation, through one harness."""
 
+from gatefield.compare.draws import RANGES, draw_cells
 from gatefield.compare.fixed_points import nonzero_fixed_points
 from gatefield.compare.harness import Comparison, compare, compare_sizes
 from gatefield.compare.regions import (
@@ -8,17 +9,20 @@ from gatefield.compare.regions import (
     check_region,
     check_regions,
 )
-from gatefield.compare.spectra import SpectrumCheck, check_spectrum
+from gatefield.compare.spectra import SpectrumCheck, check_spectra, check_spectrum
 
 __all__ = [
+    "RANGES",
     "REPRESENTATIVES",
     "Comparison",
     "RegionCheck",
     "SpectrumCheck",
     "check_region",
     "check_regions",
+    "check_spectra",
     "check_spectrum",
     "compare",
     "compare_sizes",
+    "draw_cells",
     "nonzero_fixed_points",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -79,6 +79,10 @@ class SpectrumCheck(AbstractResult):
         """Compare the largest imaginary part at each size."""
         found = self.network_imaginary
         return self._compared("largest Im", self.theory_imaginary, found, threshold)
+
+    def edge_errors(self) -> Float[HostArray, " size"]:
+        """Return the root mean square of network minus theory, of the leading edge at each size."""
+        return np.sqrt(np.mean((self.network_edge - self.theory_edge) ** 2, axis=1))
 
     def chi_square(self) -> Float[HostArray, " size"]:
         r"""Return :math:`\chi^2 / \mathrm{boxes}` of the mean counts at each size.
@@ -208,6 +212,36 @@ def check_spectrum(
         is_map=isinstance(cell, AbstractMap),
         cell=cell,
     )
+
+
+def check_spectra(
+    cells: Iterable[AbstractCell],
+    *,
+    report: Callable[[SpectrumCheck], None] | None = None,
+    **options: Any,
+) -> tuple[SpectrumCheck, ...]:
+    """Compare theory with networks for several cells, for instance those of `draw_cells`.
+
+    Parameters
+    ----------
+    cells
+        What to compare.
+    report
+        Called with each check as it is done.
+    options
+        Passed on to `check_spectrum`.
+
+    Returns
+    -------
+    tuple of SpectrumCheck
+        ``edge_errors`` of each says how theory's error falls with N.
+    """
+    checks = []
+    for cell in cells:
+        checks.append(check_spectrum(cell, **options))
+        if report is not None:
+            report(checks[-1])
+    return tuple(checks)
 
 
 def _state(network, state, t_max, dt, inputs, seed):
