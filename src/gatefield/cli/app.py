@@ -6,6 +6,7 @@ what it needs when it runs.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ from cyclopts.config import Toml
 from pydantic import ValidationError
 
 from gatefield import __version__
-from gatefield.cli.config import PhasesConfig
+from gatefield.cli.config import FiguresConfig, PhasesConfig, SpectrumConfig
 from gatefield.core.errors import GatefieldError
 
 BAD_INPUT = 2
@@ -26,8 +27,8 @@ INTERRUPTED = 130
 
 app = App(
     name="gatefield",
-    help="The theory of gating in recurrent networks: phase diagrams, each prediction next to a "
-    "simulated network.",
+    help="The theory of gating in recurrent networks: phase diagrams and spectra, each "
+    "prediction next to a simulated network.",
     version=__version__,
 )
 
@@ -56,8 +57,40 @@ def phases(*, config: PhasesConfig | None = None) -> int:
     return run(PhasesConfig.model_validate({}) if config is None else config)
 
 
+@app.command
+def spectrum(*, config: SpectrumConfig | None = None) -> int:
+    """Compare the Jacobian's eigenvalues in networks with random-matrix theory.
+
+    Simulates networks (or takes their states from --state), prints theory's leading edges beside
+    the networks', and writes a figure and a netCDF file, which --state can read. Exits with 1 if
+    theory and networks disagree and --strict was given.
+    """
+    from gatefield.cli.spectrum import run
+
+    return run(SpectrumConfig.model_validate({}) if config is None else config)
+
+
+@app.command
+def figures(name: str | None = None, /, *, config: FiguresConfig | None = None) -> int:
+    """Compute a figure of the paper anew, with its data; without a name, list the figures.
+
+    Prints for each panel what agrees with networks and what does not.
+
+    Parameters
+    ----------
+    name
+        Such as fig01.
+    """
+    from gatefield.cli.figures import run
+
+    return run(name, FiguresConfig.model_validate({}) if config is None else config)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line, and exit: 0 well, 1 disagreement, 2 bad input, 130 interrupted."""
+    if "numpy" not in sys.modules:
+        # Networks are diagonalised side by side; LAPACK's own threads would block each other.
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     sys.exit(_status(arguments))
 
 

@@ -1,1 +1,33 @@
-"""The figures of the paper, one file each."""
+"""The figures of the paper, one module each.
+
+A module has ``compute(*, quick, seed, report) -> FigureResult`` and ``figure(result)``; an entry of
+`FIGURES` makes it known to ``gatefield figures``. Figure 7 is drawn by ``gatefield phases``.
+"""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+from gatefield.core.checks import check_choice
+
+FIGURES = {
+    "fig01": "Jacobian spectra of the gated RNN: slow modes, pinching, and where there is none",
+    "fig07": "the phase diagram (what `gatefield phases` draws)",
+    "fig08": "Eq. 5 against the exact spectral curve of states that move",
+}
+"""What there is, by name; modules are imported when asked for."""
+
+
+def load(name: str) -> ModuleType:
+    """Import and return the module of a figure.
+
+    Raises
+    ------
+    InvalidInputError
+        For a name that is not in `FIGURES`.
+    """
+    return importlib.import_module(f"gatefield.figures.{check_choice('figure', name, FIGURES)}")
+
+
+__all__ = ["FIGURES", "load"]

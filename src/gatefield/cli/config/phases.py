@@ -1,14 +1,13 @@
-"""What the commands can be told: options on the command line, keys in a TOML file."""
+"""What ``gatefield phases`` can be told."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from cyclopts import Parameter
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
-Positive = Annotated[FiniteFloat, Field(gt=0)]
-NotNegative = Annotated[FiniteFloat, Field(ge=0)]
+from gatefield.cli.config.fields import FileName, Formats, NotNegative, Positive, default_formats
 
 
 @Parameter(name="*")
@@ -49,10 +48,9 @@ class PhasesConfig(BaseModel):
     t_max: Positive = Field(200.0, description="Duration of the simulations.")
     seed: int = Field(0, ge=0, description="Seed of the first network.")
     output: str = Field("results", description="Folder for figure and data.")
-    name: str = Field("phase_diagram", description="Name of the files.")
-    formats: Annotated[list[Literal["png", "pdf", "svg"]], Parameter(negative=())] = Field(
-        default_factory=lambda: ["png", "pdf"],
-        description="Formats of the figure; repeat for more.",
+    name: FileName = Field("phase_diagram", description="Name of the files.")
+    formats: Formats = Field(
+        default_factory=default_formats, description="Formats of the figure; repeat for more."
     )
 
     @model_validator(mode="after")
@@ -70,10 +68,6 @@ class PhasesConfig(BaseModel):
             raise ValueError(
                 f"networks = {self.networks}: expected an odd number, since a majority decides. "
                 "Add one."
-            )
-        if not self.name or "/" in self.name or self.name.startswith("."):
-            raise ValueError(
-                f"name = {self.name!r}: expected a file name. Use --output for folders."
             )
         self.points()
         return self
