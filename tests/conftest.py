@@ -14,6 +14,8 @@ from hypothesis import settings
 os.environ.pop("JAX_ENABLE_X64", None)
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("MPLBACKEND", "agg")
+# Workers share the cores; the threads of each one's linear algebra would only wait for each other.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 # Compilation makes the first example slow; without a database, two runs see the same examples.
 settings.register_profile("gatefield", deadline=None, derandomize=True, database=None)

@@ -11,7 +11,7 @@ from matplotlib.patches import Circle
 import gatefield as gf
 from gatefield.analysis import network_spectrum
 from gatefield.core.errors import InvalidInputError
-from gatefield.figures.spectra import fraction_outside, in_turn
+from gatefield.figures.spectra import fraction_outside, in_turn, without_motion
 from gatefield.io import load_state, load_states, save_state
 from gatefield.plotting import plot_spectral_density, plot_spectrum, spectrum_figure
 
@@ -79,6 +79,20 @@ def test_atoms_are_marked_with_their_mass():
     disc = values[np.abs(values + 2) > 1e-3]
     outside = np.sum(np.abs(disc + 0.5) > 0.25) / values.size
     assert fraction_outside(gf.spectral_boundary(units), values) == pytest.approx(outside)
+
+
+def test_motion_is_what_fixed_points_lack():
+    network = gf.Network.sample(gf.GatedRNN(3.0, alpha_z=4.0), 20, seed=0)
+    state = np.random.default_rng(2).normal(size=(3, 20))
+    h, z, _ = state
+    units = gf.linearise(network, state)
+    gate = 1 / (1 + np.exp(-4.0 * z))
+    # D_t = (-h + u_h) s_z'(z), with the output gate half open.
+    motion = (network.coupling("h") @ np.tanh(3.0 * h) / 2 - h) * 4.0 * gate * (1 - gate)
+    still = without_motion(units).A
+    assert np.allclose(still[:, 0, 1], 0) and np.all(motion != 0)
+    assert np.allclose((units.A - still)[:, 0, 1], motion)
+    assert np.count_nonzero(units.A - still) == 20
 
 
 def test_plots_refuse_what_they_cannot_draw(vanilla):

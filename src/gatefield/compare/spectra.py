@@ -175,9 +175,11 @@ def check_spectrum(
     check_cell(cell)
     check_choice("state", state, ("steady", "zero"))
     check_choice("couplings", couplings, ("own", "fresh"))
+    if not isinstance(sizes, Iterable):
+        refuse("sizes", sizes, "several numbers of units", f"For instance ({sizes},).")
     sizes = tuple(check_count("sizes", size, at_least=2) for size in sizes)
     networks, seed = check_count("networks", networks, at_least=3), check_seed(seed)
-    t_max = as_number("t_max", t_max, positive=True)
+    t_max, dt = (as_number(n, v, positive=True) for n, v in (("t_max", t_max), ("dt", dt)))
     if not sizes:
         refuse("sizes", sizes, "at least one number of units", "For instance (500, 1000).")
     boxes: Any = ()

@@ -360,7 +360,9 @@ def _intercept_lines(table: xr.Dataset) -> list[str]:
         for name in ("units", "still"):
             means = one[name].mean("network")
             ends[name] = float(means.sel(alpha_z=last))
-            shrunk[name] = ends[name] < _SHRINKS * float(means.max())
+            # Small networks may lie at a stable fixed point at every alpha_z, without intercept.
+            highest = max(float(means.max()), float(one["closed_form"][0]))
+            shrunk[name] = ends[name] < _SHRINKS * highest
         error = float(_standard_error(one["units"]).sel(alpha_z=last))
         line, predicted = one["closed_form"], bool(one["pinches"])
         lines.append(

@@ -18,7 +18,7 @@ def bracketed_roots(
     high: Float[HostArray, " bracket"],
     *,
     tolerance: float = 1e-13,
-    iterations: int = 60,
+    iterations: int = 200,
 ) -> Float[HostArray, " bracket"]:
     """Find a root in each bracket, by Anderson and Bjorck's secants and halvings in between.
 
@@ -48,11 +48,13 @@ def bracketed_roots(
         if not todo.size:
             break
         a, b, fa, fb = x1[todo], x2[todo], f1[todo], f2[todo]
-        with np.errstate(invalid="ignore"):
-            part = fa / (fa - fb)
         # Infinite values say nothing of the distance, and secants stall where f is far from linear.
-        halve = ~np.isfinite(part) | (step % _HALVE_EVERY == _HALVE_EVERY - 1)
-        x = a + np.where(halve, 0.5, part) * (b - a)
+        halve = ~np.isfinite(fa - fb) | (step % _HALVE_EVERY == _HALVE_EVERY - 1)
+        with np.errstate(invalid="ignore"):
+            move = np.where(halve, 0.5, fa / (fa - fb)) * (b - a)
+        # A step this short may have found the root, or stalled: looking just behind it tells.
+        short = np.abs(move) < width[todo] / 2
+        x = a + np.where(short, np.sign(b - a) * width[todo] / 2, move)
         f = np.asarray(function(todo, x), float)
         same = (f > 0) == (fa > 0)
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -61,7 +63,5 @@ def bracketed_roots(
         x2[todo], f2[todo] = np.where(same, b, a), np.where(same, ratio * fb, fa)
         x1[todo], f1[todo] = x, f
         done = (np.abs(x1[todo] - x2[todo]) <= width[todo]) | (f == 0)
-        # A secant that hardly moves any more has found the root from one side.
-        done |= same & (np.abs(x - a) <= width[todo])
         todo = todo[~done]
     return np.where(valid, x1, np.nan)

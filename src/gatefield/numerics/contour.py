@@ -88,7 +88,8 @@ def contour_integral(
         used += fine.size * _NODES.size
         off = np.abs(fine.sum(axis=1) - coarse)
         # Errors of different panels have no common sign: each may have its share by width.
-        bad = off > tolerance * np.sqrt(widths / panels)
+        # Written so that values that are no numbers count as bad, too.
+        bad = ~(off <= tolerance * np.sqrt(widths / panels))
         if used > max_evaluations or not bad.any():
             value += fine.sum()
             error += off.sum()

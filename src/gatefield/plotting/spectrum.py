@@ -84,10 +84,10 @@ def plot_spectrum(
     draw_boundary(ax, boundary, label=label)
     if boundary.isolated_real.size:
         sits = boundary.isolated_real, boundary.isolated_imag
-        ax.plot(*sits, "D", **_ATOM, markersize=4, label="single points")
+        ax.plot(*sits, "D", **_ATOM, markersize=3, label="single points")
     frame(ax)
     if legend:
-        ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
+        ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, markerscale=3)
     return ax
 
 

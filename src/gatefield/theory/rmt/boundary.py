@@ -9,7 +9,7 @@ import equinox as eqx
 import numpy as np
 
 from gatefield.cells import GatedRNN
-from gatefield.core.checks import as_number, check_choice, check_count
+from gatefield.core.checks import as_number, check_choice, check_count, check_seed
 from gatefield.core.errors import NumericalFailureError, refuse
 from gatefield.core.results import AbstractResult, Status, quantity
 from gatefield.core.types import Bool, Complex, Float, HostArray, Int
@@ -22,6 +22,7 @@ from gatefield.theory.static import StaticMeanField
 
 _QUANTILES = (-4.0, 4.0, 17)  # standard deviations: beyond is one unit in 30,000
 _UNSTABLE = float(np.nextafter(0, 1))  # positive, but smaller than any number
+_SITS, _CHUNK = 1e-6, 256
 _THIN = 0.05  # of the resolution
 
 
@@ -78,6 +79,8 @@ class SpectralBoundary(AbstractResult):
     def contains(self, points: Any) -> Bool[HostArray, "..."]:
         """Return whether points of the complex plane are in the support, by M(lambda) itself.
 
+        The isolated eigenvalues count as part of it.
+
         Parameters
         ----------
         points
@@ -96,8 +99,14 @@ class SpectralBoundary(AbstractResult):
         given = np.asarray(points)
         if given.dtype.kind not in "iufc" or not np.all(np.isfinite(given)):
             refuse("points", points, "finite complex numbers", "Remove the others.")
-        flat = self.log_radius(given.astype(complex).ravel())
-        return (flat >= 0).reshape(given.shape)
+        flat = given.astype(complex).ravel()
+        sits = self.isolated_real + 1j * self.isolated_imag
+        found = self.log_radius(flat) >= 0
+        for start in range(0, flat.size, _CHUNK):
+            part = slice(start, start + _CHUNK)
+            distance = np.abs(flat[part, None] - sits)
+            found[part] |= np.any(distance <= _SITS * (1 + np.abs(sits)), axis=1)
+        return found.reshape(given.shape)
 
 
 def spectral_boundary(
@@ -154,7 +163,9 @@ def spectral_boundary(
     -----------
     N to infinity; couplings independent of the state (the local chaos hypothesis) and of each
     other. In networks the leading edge scatters around the curve's (by about 0.04 at N = 1000).
-    The closed form holds at fixed points; for moving states linearise a state.
+    The closed form holds at fixed points; for moving states linearise a state. Where the update
+    gate varies, some units are as slow as one likes: the closed form's edge counts rates down to
+    four standard deviations of the gate's argument, one unit in 30,000.
 
     References
     ----------
@@ -164,7 +175,7 @@ def spectral_boundary(
     if resolution > 0.1:
         refuse("resolution", resolution, "at most 0.1", "It is a fraction of the extent.")
     check_choice("method", method, ("auto", "closed form", "units"))
-    samples = check_count("samples", samples, at_least=2)
+    samples, seed = check_count("samples", samples, at_least=2), check_seed(seed)
     closed = isinstance(source, StaticMeanField) and source.method == "gaussian"
     if method == "closed form" and not closed:
         refuse("method", method, "'units' for this source", "Eq. 5 is for Gaussian fixed points.")
@@ -191,16 +202,19 @@ def _closed(source: StaticMeanField, resolution: float, throw: bool) -> Spectral
     thin = _THIN * resolution * extent
 
     def blunt(points):
+        if moments.z_variance == 0:
+            return function(points)
         # The update gate's tails reach every rate in (0, 1): where nearly no unit is, the support
         # is a hair on the real axis, far thinner than anything that can be drawn.
         hair = (points.real > -1) & (points.real < 0) & (np.abs(points.imag) < thin)
         return function(np.where(hair, points.real + 1j * thin, points))
 
     drawn = level_curves(blunt, poles, resolution=resolution)
-    sits = np.array(lags, complex)
+    sits = np.unique(np.array(lags, complex))
     isolated = sits[function(sits) < 0] if drawn.curves else poles
+    slowest = float(np.max(np.real(rates)))
     return _described(
-        drawn, function, blunt, 0.0, isolated, False, "closed form", resolution, throw
+        drawn, function, blunt, slowest, isolated, False, "closed form", resolution, throw
     )
 
 
@@ -215,10 +229,12 @@ def _described(
         )
     curves = drawn.curves
     edge = _leading_edge(traced, curves, isolated, is_map)
-    if not is_map and curves:
-        # Pinched spectra end exponentially close to the units' own slowest rate, on the real axis.
-        extent = max(np.ptp(curve.real) for curve in curves)
-        edge = max(edge, farthest_on_ray(function, slowest, 1.0, extent))
+    if not is_map:
+        # Pinched spectra end exponentially close to the units' own slowest rate, on the real axis,
+        # and islands too small to be drawn may still lie on the unstable side.
+        extent = max([np.ptp(curve.real) for curve in curves], default=abs(slowest) or 1.0)
+        rays = [farthest_on_ray(function, start, 1.0, extent) for start in {slowest, 0.0}]
+        edge = max(edge, slowest, *rays)
         if edge <= 0 and np.all(function(np.zeros(1)) > 0):
             edge = _UNSTABLE
     vertices = np.concatenate([np.zeros(0, complex), *curves])

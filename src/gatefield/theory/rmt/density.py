@@ -15,6 +15,8 @@ from gatefield.numerics.contour import circle, contour_integral, rectangle
 from gatefield.theory.rmt.ensemble import UnitEnsemble, unit_ensemble
 from gatefield.theory.rmt.resolvent import ACCURATE, ResolventSolver
 
+_THROUGH = 1e-5  # relative: a contour this close to an atom counts an unknown part of it
+
 
 class SpectralDensity(AbstractResult):
     r"""The density of Jacobian eigenvalues at points of the complex plane, normalised to mass one.
@@ -208,8 +210,18 @@ def _at(ensemble: UnitEnsemble, points: np.ndarray, throw: bool) -> SpectralDens
 
 def _enclosed(ensemble: UnitEnsemble, path: Any) -> float:
     solver = ResolventSolver(ensemble)
-    found = contour_integral(lambda points: solver(points).resolvent, path, tolerance=1e-5)
-    if not found.converged:
+    atoms = solver.atoms()[0]
+    through = False
+
+    def resolvent(points):
+        nonlocal through
+        found = solver(points)
+        distance = np.abs(points[:, None] - atoms)
+        through |= bool(np.any(distance < _THROUGH * np.maximum(np.abs(atoms), 1e-3)))
+        return np.where(found.residual <= ACCURATE, found.resolvent, np.nan)
+
+    found = contour_integral(resolvent, path, tolerance=1e-5)
+    if through or not found.converged:
         raise NumericalFailureError(
             f"the contour integral has an error of {found.error:.2g}: expected 1e-5. The contour "
             "runs through a cluster of eigenvalues; move or resize it."

@@ -13,7 +13,7 @@ from scipy.linalg import schur
 
 from gatefield.cells import AbstractCell, AbstractMap, unit_blocks
 from gatefield.cells.base import check_cell
-from gatefield.core.checks import as_parameter, check_count
+from gatefield.core.checks import as_parameter, check_count, check_seed
 from gatefield.core.errors import InvalidInputError, refuse
 from gatefield.core.types import Float, HostArray
 from gatefield.networks import UnitJacobian
@@ -58,6 +58,24 @@ class UnitEnsemble(eqx.Module):
             if not np.all(np.isfinite(value)):
                 remedy = "The state that was linearised has run away, or a parameter is not finite."
                 refuse(f"{name} of the units", "values that are not finite", "finite ones", remedy)
+        shape = np.shape(self.L)
+        if len(shape) != 3 or shape[0] == 0:
+            refuse("L.shape", shape, "(M, d, K) with M > 0", "Put the unit axis first.")
+        count, d, fields = shape
+        expected = {
+            "A": (count, d, d),
+            "R": (count, fields, d),
+            "Q": (count, fields, fields),
+            "weights": (count,),
+            "gains": (fields,),
+        }
+        for name, wanted in expected.items():
+            given = np.shape(getattr(self, name))
+            if given != wanted:
+                refuse(f"{name}.shape", given, f"{wanted}, as L.shape = {shape}", "Make them fit.")
+        weights = np.asarray(self.weights)
+        if np.any(weights < 0) or not np.isclose(weights.sum(), 1.0):
+            refuse("weights", weights, "none negative, sum one", "Divide them by their sum.")
 
     @classmethod
     def of_samples(
@@ -164,7 +182,7 @@ def unit_ensemble(source: Any, *, samples: int = 4096, seed: int = 0) -> UnitEns
     if isinstance(source, UnitJacobian):
         return _pooled([source])
     if isinstance(source, StaticMeanField):
-        samples = check_count("samples", samples, at_least=2)
+        samples, seed = check_count("samples", samples, at_least=2), check_seed(seed)
         units = sampled_units(source, samples=samples, seed=seed)
         return UnitEnsemble.of_samples(source.cell, units.state, units.fields, drive=units.drive)
     if isinstance(source, Sequence) and source and not isinstance(source, str):

@@ -13,12 +13,12 @@ from gatefield.core.errors import NumericalFailureError, refuse
 from gatefield.core.results import AbstractResult, Status, quantity
 from gatefield.core.types import Float, HostArray
 from gatefield.numerics.contour import contour_integral, rectangle
+from gatefield.theory.rmt.boundary import spectral_boundary
 from gatefield.theory.rmt.ensemble import UnitEnsemble, unit_ensemble
 from gatefield.theory.rmt.resolvent import ACCURATE, ResolventSolver
-from gatefield.theory.rmt.support import SupportFunction
 
-_MANY = 16  # clusters of eigenvalues that are looked at, largest first
-_ATOM_RADIUS = 1e-5
+_MASS_ERROR = 0.02
+_MARGIN = 0.05  # of the support's size
 _ROUGH = 1e-5  # error of one cell's midpoint from which on it is not trusted
 _PEAK = 5.0  # times the median density
 _TOLERANCE = 1e-5
@@ -41,7 +41,8 @@ class SpectralDensityGrid(AbstractResult):
     is_map
         Whether stability ends at the unit circle or at the imaginary axis.
     status
-        OK, or NOT_CONVERGED if a residual of the Born equations exceeds 1e-8.
+        OK, or NOT_CONVERGED if a residual of the Born equations exceeds 1e-8, or the mass in a box
+        around the whole support is off by more than 2 per cent.
     """
 
     real: Float[HostArray, " real"] = eqx.field(metadata=quantity("real"))
@@ -108,7 +109,7 @@ def spectral_density_grid(
     density: Any = found.density.reshape(upper.shape)
     if mirrored:
         density = np.concatenate([density[::-1][: rows - density.shape[0]], density])
-    atoms, masses = _atoms(ensemble, solver)
+    atoms, masses = solver.atoms()
     held = _within(atoms, low, high)
     worst = float(found.residual.max(initial=0.0))
     if throw and worst > ACCURATE:
@@ -116,6 +117,8 @@ def spectral_density_grid(
             f"spectral_density_grid: residual {worst:.2g}, expected at most {ACCURATE:g}. Change "
             "the grid so that no point sits on a unit's own eigenvalue, or pass throw=False."
         )
+    mass = _mass(solver, real, imag, density, atoms[held], masses[held])
+    whole = box is not None or abs(mass - 1) < _MASS_ERROR
     return SpectralDensityGrid(
         real=real,
         imag=imag,
@@ -123,9 +126,9 @@ def spectral_density_grid(
         atom_real=np.real(atoms),
         atom_imag=np.imag(atoms),
         atom_mass=masses,
-        mass=np.asarray(_mass(solver, real, imag, density, atoms[held], masses[held])),
+        mass=np.asarray(mass),
         is_map=ensemble.is_map,
-        status=Status.OK if worst <= ACCURATE else Status.NOT_CONVERGED,
+        status=Status.OK if worst <= ACCURATE and whole else Status.NOT_CONVERGED,
     )
 
 
@@ -143,39 +146,16 @@ def _within(points: np.ndarray, low: complex, high: complex) -> np.ndarray:
 
 
 def _around(ensemble: UnitEnsemble) -> tuple[complex, complex]:
-    """Return a box, symmetric about the real axis, with the support well inside."""
-    response = ensemble.response()
-    poles, function = response.poles(), SupportFunction(response)
-    left, right = np.real(poles).min(), np.real(poles).max()
-    tallest = np.abs(np.imag(poles)).max()
-    size = max(right - left, 2 * tallest, 0.1)
-    grow = {"left": 0.05, "right": 0.05, "up": tallest / size + 0.05}
-    for _ in range(60):
-        x = np.linspace(left - grow["left"] * size, right + grow["right"] * size, 65)
-        y = np.linspace(0, grow["up"] * size, 65)
-        sides = {"left": x[0] + 1j * y, "right": x[-1] + 1j * y, "up": x + 1j * y[-1]}
-        touched = [name for name, side in sides.items() if np.any(function(side) > 0)]
-        if not touched:
-            break
-        for name in touched:
-            grow[name] *= 1.25
-    return complex(x[0], -y[-1]), complex(x[-1], y[-1])
-
-
-def _atoms(ensemble: UnitEnsemble, solver: ResolventSolver) -> tuple[np.ndarray, np.ndarray]:
-    """Return where eigenvalues of many units coincide, and what the couplings left there."""
-    poles, mass = solver.poles, solver.pole_weights
-    single = ensemble.weights.max()
-    many = np.flatnonzero(mass > 1.5 * single) if poles.size > 1 else np.arange(poles.size)
-    many = many[np.argsort(-mass[many])][:_MANY]
-    if not many.size:
-        return np.zeros(0, complex), np.zeros(0)
-    arms = _ATOM_RADIUS * np.exp(2j * np.pi * (np.arange(16) + 0.5) / 16)
-    arms = arms * np.maximum(np.abs(poles[many]), 1e-3)[:, None]
-    resolvent = solver((poles[many, None] + arms).ravel()).resolvent.reshape(arms.shape)
-    found = np.mean(resolvent * arms, axis=1).real
-    real = found > 1e-3 * single / ensemble.components
-    return poles[many[real]], found[real]
+    """Return a box, symmetric about the real axis, with the support and all poles well inside."""
+    found = spectral_boundary(ensemble, throw=False)
+    poles = ensemble.response().poles().ravel()
+    x = np.concatenate([found.vertices_real, np.real(poles)])
+    y = np.concatenate([found.vertices_imag, np.imag(poles)])
+    width, height = np.ptp(x), 2 * np.max(np.abs(y))
+    size = max(width, height) or 0.1 * (np.max(np.abs(poles)) or 1.0)
+    left, right = x.min() - _MARGIN * size, x.max() + _MARGIN * size
+    top = height / 2 + _MARGIN * size
+    return complex(left, -top), complex(right, top)
 
 
 def _mass(solver, real, imag, density, atoms, masses) -> float:
@@ -191,6 +171,7 @@ def _mass(solver, real, imag, density, atoms, masses) -> float:
     typical = np.median(density[density > 0]) if np.any(density > 0) else 0.0
     rough |= density > _PEAK * typical
     rough = binary_dilation(rough, iterations=2) & (density > 0)
+    rough |= _with_hidden_poles(solver.poles, real, imag, density)
     total = float(np.sum(np.where(rough, 0.0, density))) * width * height + masses.sum()
     for block in _blocks(rough):
         corners = [
@@ -208,6 +189,20 @@ def _mass(solver, real, imag, density, atoms, masses) -> float:
         within = _within(atoms, *corners)
         total += (found.value / (2j * np.pi)).real - masses[within].sum() - smooth
     return float(total)
+
+
+def _with_hidden_poles(poles, real, imag, density) -> np.ndarray:
+    """Return the cells around units' own eigenvalues whose islands the cells' centres miss."""
+    width, height = real[1] - real[0], imag[1] - imag[0]
+    column = np.floor((np.real(poles) - real[0]) / width + 0.5).astype(int)
+    row = np.floor((np.imag(poles) - imag[0]) / height + 0.5).astype(int)
+    held = (column >= 0) & (column < real.size) & (row >= 0) & (row < imag.size)
+    column, row = column[held], row[held]
+    missed = density[row, column] == 0
+    hidden = np.zeros(density.shape, bool)
+    hidden[row[missed], column[missed]] = True
+    # With an even number of rows the real axis, and the poles on it, lies between two of them.
+    return binary_dilation(hidden) if hidden.any() else hidden
 
 
 def _labelled(mask: np.ndarray) -> tuple[np.ndarray, int]:

@@ -56,7 +56,9 @@ def farthest(
         middle = beside[1]
         for number in range(_ROUNDS):
             across = middle + spread * np.linspace(-1, 1, _ACROSS)
-            low, high = best - 2 * rise - 1e-12 * abs(best), best + 2 * rise + 1e-12 * abs(best)
+            # The top may lie above the highest vertex, by no more than they are apart.
+            reach = 2 * rise + spread + 1e-12 * abs(best)
+            low, high = best - reach, best + reach
             found = _crossings(function, point, across, low, high)
             if not np.any(np.isfinite(found)):
                 break

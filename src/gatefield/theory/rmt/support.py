@@ -6,12 +6,13 @@ from typing import Any, NamedTuple
 
 import equinox as eqx
 import numpy as np
+from scipy.linalg import matrix_balance
 from scipy.sparse.csgraph import connected_components
 
 from gatefield.core.types import Float, HostArray
 from gatefield.theory.rmt.response import UnitResponse, second_moments
 
-_NEGLIGIBLE = 1e-20  # of the largest entry of M: the square of a fixed point's rounding
+_NEGLIGIBLE = 1e-14  # of the largest entry of M, balanced: what a fixed point's rounding leaves
 
 
 class Perron(NamedTuple):
@@ -33,7 +34,9 @@ def field_groups(response: UnitResponse) -> tuple[tuple[int, ...], ...]:
     # Two points away from anything special: an entry may vanish at one.
     points = size * np.array([1.2345 + 0.9876j, -0.4321 + 1.4321j])
     M = second_moments(response, points).max(axis=0)
-    linked = M > _NEGLIGIBLE * M.max()
+    # Balancing takes away the fields' units, which M's entries carry.
+    balanced = np.abs(matrix_balance(M, permute=False)[0])
+    linked = balanced > _NEGLIGIBLE * balanced.max()
     number, labels = connected_components(linked, directed=True, connection="strong")
     groups = [np.flatnonzero(labels == k).tolist() for k in range(number)]
     return tuple(sorted(tuple(g) for g in groups if np.any(linked[np.ix_(g, g)])))
