@@ -187,7 +187,16 @@ def spectral_boundary(
     drawn = level_curves(function, poles, resolution=resolution)
     slowest, isolated = float(np.max(np.real(poles))), np.asarray(drawn.unresolved, complex)
     return _described(
-        drawn, function, function, slowest, isolated, ensemble.is_map, "units", resolution, throw
+        drawn,
+        function,
+        function,
+        slowest,
+        (slowest, 0.0),
+        isolated,
+        ensemble.is_map,
+        "units",
+        resolution,
+        throw,
     )
 
 
@@ -199,11 +208,10 @@ def _closed(source: StaticMeanField, resolution: float, throw: bool) -> Spectral
     lags = [-1 / cell.tau_z, -1 / cell.tau_r] if isinstance(cell, GatedRNN) else []
     poles = np.unique(np.concatenate([rates, lags]))
     extent = np.exp(function(np.array([2.0])) / 2)[0] + 1.0
-    thin = _THIN * resolution * extent
+    # No thicker than the spread of the rates, so that a gate that hardly varies is exact.
+    thin = np.clip(1e-3 * np.ptp(rates.real), 1e-12 * extent, _THIN * resolution * extent)
 
     def blunt(points):
-        if moments.z_variance == 0:
-            return function(points)
         # The update gate's tails reach every rate in (0, 1): where nearly no unit is, the support
         # is a hair on the real axis, far thinner than anything that can be drawn.
         hair = (points.real > -1) & (points.real < 0) & (np.abs(points.imag) < thin)
@@ -214,14 +222,23 @@ def _closed(source: StaticMeanField, resolution: float, throw: bool) -> Spectral
     isolated = sits[function(sits) < 0] if drawn.curves else poles
     slowest = float(np.max(np.real(rates)))
     return _described(
-        drawn, function, blunt, slowest, isolated, False, "closed form", resolution, throw
+        drawn,
+        function,
+        blunt,
+        slowest,
+        (0.0,),
+        isolated,
+        False,
+        "closed form",
+        resolution,
+        throw,
     )
 
 
 def _described(
-    drawn, function, traced, slowest, isolated, is_map, method, resolution, throw
+    drawn, function, traced, slowest, starts, isolated, is_map, method, resolution, throw
 ) -> SpectralBoundary:
-    """Measure the curves; ``slowest`` is where f on the real axis begins to fall for good."""
+    """Measure the curves; to the right of each of ``starts`` f on the real axis falls for good."""
     if throw and not drawn.complete:
         raise NumericalFailureError(
             f"spectral_boundary: the curves are coarser than resolution = {resolution:g} after "
@@ -233,7 +250,7 @@ def _described(
         # Pinched spectra end exponentially close to the units' own slowest rate, on the real axis,
         # and islands too small to be drawn may still lie on the unstable side.
         extent = max([np.ptp(curve.real) for curve in curves], default=abs(slowest) or 1.0)
-        rays = [farthest_on_ray(function, start, 1.0, extent) for start in {slowest, 0.0}]
+        rays = [farthest_on_ray(function, start, 1.0, extent) for start in starts]
         edge = max(edge, slowest, *rays)
         if edge <= 0 and np.all(function(np.zeros(1)) > 0):
             edge = _UNSTABLE

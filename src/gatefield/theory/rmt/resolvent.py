@@ -10,16 +10,19 @@ from gatefield.core.types import Bool, Complex, Float, HostArray
 from gatefield.theory.rmt.born import solve_born
 from gatefield.theory.rmt.ensemble import UnitEnsemble
 from gatefield.theory.rmt.response import second_moments
-from gatefield.theory.rmt.support import field_groups, perron
+from gatefield.theory.rmt.support import SupportFunction, field_groups, perron
 
 ACCURATE = 1e-8
 """Residual of the Born equations from which on a point counts as solved."""
 
 _OFF_POLES = 1e-6  # relative: nearer to a unit's own eigenvalue rounding errors show
 _NEXT_TO_POLES = 1e-10  # where couplings are so weak that their support is smaller still
+_HUGE = 1e11  # spectral radius of M
 _EDGE = 1e-10  # this close to the edge nothing is left of the density's digits
 _SAME = 44  # bits in which poles agree that are one
-_ATOM_RADIUS, _ATOM_POINTS, _ATOMS = 1e-5, 16, 16
+_ATOM_RADIUS, _SMALL_ATOM_RADIUS = 1e-5, 1e-9
+_ATOM_POINTS, _ATOMS = 16, 16
+_SLOWEST = 1e-100
 _CHUNK = 256
 
 
@@ -73,19 +76,33 @@ class ResolventSolver:
 
     def atoms(self) -> tuple[Complex[HostArray, " atom"], Float[HostArray, " atom"]]:
         """Return points at which a fraction of the eigenvalues sits exactly, and that fraction."""
-        most = np.argsort(-self.pole_weights)[:_ATOMS]
-        several = self.pole_weights[most] > 1.5 * self.largest_weight
-        most = most[several] if self.poles.size > 1 else most
-        places = self.poles[most]
-        arms = np.exp(2j * np.pi * (np.arange(_ATOM_POINTS) + 0.5) / _ATOM_POINTS)
-        arms = _ATOM_RADIUS * self._sizes()[most, None] * arms
+        sizes = np.abs(self.poles)
+        # Beside zero itself, the slowest rate sets the scale; below the smallest nothing is told.
+        sizes = np.where(sizes > 0, sizes, np.min(sizes[sizes > 0], initial=np.inf))
+        sizes = np.where(np.isinf(sizes), 1.0, sizes)
+        several = (self.pole_weights > 1.5 * self.largest_weight) | (self.poles.size == 1)
+        most = np.flatnonzero(several & (sizes > _SLOWEST))
+        chosen: list[int] = []
+        for index in most[np.argsort(-self.pole_weights[most])]:
+            apart = np.abs(self.poles[chosen] - self.poles[index]) > 3 * _ATOM_RADIUS * sizes[index]
+            if np.all(apart) and len(chosen) < _ATOMS:
+                chosen.append(int(index))
+        most, places = np.array(chosen, int), self.poles[chosen]
+        turn = np.exp(2j * np.pi * (np.arange(_ATOM_POINTS) + 0.5) / _ATOM_POINTS)
+        arms = sizes[most, None] * turn
+        # A circle in the support; a smaller one where weak couplings spread less than that.
+        wide, narrow = (
+            np.any(
+                self._radius((places[:, None] + radius * arms).ravel()).reshape(arms.shape) > 1, 1
+            )
+            for radius in (_ATOM_RADIUS, _SMALL_ATOM_RADIUS)
+        )
+        arms = arms * np.where(narrow & ~wide, _SMALL_ATOM_RADIUS, _ATOM_RADIUS)[:, None]
         found = self((places[:, None] + arms).ravel())
         enclosed = np.mean(found.resolvent.reshape(arms.shape) * arms, axis=1).real
         # What is spread smoothly over the small disc is no atom.
-        spread = (
-            np.mean(found.density.reshape(arms.shape), axis=1) * np.pi * np.abs(arms[:, 0]) ** 2
-        )
-        masses = enclosed - spread
+        area = np.pi * np.abs(arms[:, 0]) ** 2
+        masses = enclosed - np.mean(found.density.reshape(arms.shape), axis=1) * area
         real = masses > 1e-3 * self.largest_weight / self.components
         return places[real], masses[real]
 
@@ -99,22 +116,26 @@ class ResolventSolver:
         moved, trace = points.copy(), np.empty(points.size, complex)
         for start in range(0, points.size, _CHUNK):
             chunk = slice(start, start + _CHUNK)
-            near = np.abs(points[chunk, None] - self.poles) < _OFF_POLES * size
-            step = (1 + 1j) * np.max(near * size, axis=1)
-            moved[chunk] += _OFF_POLES * step
-            lost = np.flatnonzero(step)
+            distance = np.abs(points[chunk, None] - self.poles)
+            near = distance < _OFF_POLES * size
+            lost = start + np.flatnonzero(near.any(axis=1))
             if lost.size:
-                beside = points[chunk][lost] + _NEXT_TO_POLES * step[lost]
-                outside = ~self._inside(moved[chunk][lost]) & self._inside(beside)
-                moved[chunk][lost[outside]] = beside[outside]
+                step = (1 + 1j) * np.max(near * size, axis=1)[lost - start]
+                wide, narrow = (points[lost] + part * step for part in (_OFF_POLES, _NEXT_TO_POLES))
+                # Digits are lost where the response is huge; weak couplings make it so later.
+                weak = ~(self._radius(wide) > 1) & (self._radius(narrow) > 1)
+                huge = ~(self._radius(points[lost]) < _HUGE)
+                huge |= (distance < 1e-12 * size).any(axis=1)[lost - start]
+                moved[lost] = np.where(huge, np.where(weak, narrow, wide), points[lost])
             trace[chunk] = (self.pole_weights / (moved[chunk, None] - self.poles)).sum(axis=1)
         return moved, trace
 
-    def _inside(self, points: np.ndarray) -> np.ndarray:
-        inside = np.zeros(points.size, bool)
+    def _radius(self, points: np.ndarray) -> np.ndarray:
+        """Return the spectral radius of M, infinite at poles and zero without couplings."""
+        radius = np.zeros(points.size)
         for part in self.parts:
-            inside |= perron(second_moments(part, points)).radius > 1
-        return inside
+            radius = np.maximum(radius, np.exp(SupportFunction(part)(points)))
+        return radius
 
 
 def _rounded(poles: np.ndarray) -> np.ndarray:
