@@ -125,7 +125,7 @@ class ResolventSolver:
                 # Digits are lost where the response is huge; weak couplings make it so later.
                 weak = ~(self._radius(wide) > 1) & (self._radius(narrow) > 1)
                 huge = ~(self._radius(points[lost]) < _HUGE)
-                huge |= (distance < 1e-12 * size).any(axis=1)[lost - start]
+                huge |= np.any(distance[lost - start] < 1e-12 * size, axis=1)
                 moved[lost] = np.where(huge, np.where(weak, narrow, wide), points[lost])
             trace[chunk] = (self.pole_weights / (moved[chunk, None] - self.poles)).sum(axis=1)
         return moved, trace
@@ -143,6 +143,6 @@ def _rounded(poles: np.ndarray) -> np.ndarray:
     exponent = np.frexp(np.abs(poles))[1]
     parts = [
         np.ldexp(np.round(np.ldexp(x, _SAME - exponent)), exponent - _SAME)
-        for x in (poles.real, poles.imag)
+        for x in (np.real(poles), np.imag(poles))
     ]
     return parts[0] + 1j * parts[1]
