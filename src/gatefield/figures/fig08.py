@@ -16,7 +16,6 @@ from gatefield.figures.base import FigureResult, Report, silent
 from gatefield.figures.spectra import (
     OUTSIDE,
     StateSpectrum,
-    fraction_outside,
     in_turn,
     reached_state,
     state_spectrum,
@@ -156,7 +155,7 @@ def _table(
         curves |= {name: boundaries[f"{name}_{panel}"] for name in names[1:]}
         for column, values in columns.items():
             if column == "outside":
-                values.append([fraction_outside(b, one.eigenvalues) for b in curves.values()])
+                values.append([np.mean(~b.contains(one.eigenvalues)) for b in curves.values()])
             elif column == "apart":
                 values.append([apart(one.boundary, b) for b in curves.values()])
             else:

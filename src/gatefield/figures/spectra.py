@@ -10,7 +10,6 @@ from typing import NamedTuple, TypeVar
 import equinox as eqx
 import numpy as np
 import xarray as xr
-from scipy.spatial import KDTree
 
 from gatefield.analysis import network_spectrum
 from gatefield.analysis.spectra import dense_matrix, spectral_order
@@ -30,7 +29,6 @@ from gatefield.theory.rmt import SpectralBoundary, spectral_boundary, spectral_d
 
 OUTSIDE = 0.015
 """Fraction of eigenvalues that scatters out of the boundary at N = 1000; it falls as N^-1/2."""
-_SITS = 1e-6  # how close rounding leaves an eigenvalue to a point that it sits at
 _FRESH = 1_000_003  # added to the seed of couplings that know nothing of the state
 _LARGEST = 30_000  # of d N: one matrix then takes 17 GB
 _BESIDE_OTHERS = 8_000  # of d N: larger matrices are diagonalised one after the other
@@ -91,7 +89,7 @@ class StateSpectrum(NamedTuple):
     @property
     def outside(self) -> float:
         """Fraction of the eigenvalues outside theory's boundary."""
-        return fraction_outside(self.boundary, self.eigenvalues)
+        return float(np.mean(~self.boundary.contains(self.eigenvalues)))
 
     @property
     def network_near(self) -> int:
@@ -102,17 +100,6 @@ class StateSpectrum(NamedTuple):
     def slow_point(self) -> float:
         """Where the eigenvalues of slow modes are: 0 for flows, 1 for maps."""
         return 1.0 if self.is_map else 0.0
-
-
-def fraction_outside(boundary: SpectralBoundary, eigenvalues: Complex[HostArray, " mode"]) -> float:
-    """Return the fraction of eigenvalues neither inside a boundary nor at its isolated points."""
-    outside = ~boundary.contains(eigenvalues)
-    left = eigenvalues[outside]
-    if boundary.isolated_real.size and left.size:
-        tree = KDTree(np.stack([boundary.isolated_real, boundary.isolated_imag], axis=1))
-        distance = tree.query(np.stack([np.real(left), np.imag(left)], axis=1))[0]
-        left = left[distance > _SITS]
-    return left.size / eigenvalues.size
 
 
 def check_size(cell: AbstractCell, n: int) -> int:

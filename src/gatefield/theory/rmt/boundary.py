@@ -22,7 +22,7 @@ from gatefield.theory.static import StaticMeanField
 
 _QUANTILES = (-4.0, 4.0, 17)  # standard deviations: beyond is one unit in 30,000
 _UNSTABLE = float(np.nextafter(0, 1))  # positive, but smaller than any number
-_SITS, _CHUNK = 1e-6, 256
+_SITS, _CHUNK = 1e-5, 256
 _THIN = 0.05  # of the resolution
 
 
