@@ -393,3 +393,15 @@ def test_bad_arguments_are_refused():
     for resolution in (1e-10, 1e-300):
         with pytest.raises(InvalidInputError, match="resolution"):
             gf.spectral_boundary(units, resolution=resolution)
+
+
+def test_islands_too_small_to_draw_may_be_unstable():
+    """Weakly coupled fast oscillators: the island of each pole has radius g/2."""
+    g, rate = 0.02, 0.005
+    A = np.array([[[-rate, 10.0], [-10.0, -rate]]])
+    L, R = np.array([[[1.0], [0.0]]]), np.array([[[1.0, 0.0]]])
+    units = gf.UnitEnsemble(A, L, R, np.zeros((1, 1, 1)), np.ones(1), np.array([g]), False)
+    found = gf.spectral_boundary(units)
+    # (lambda - A)^-1 beside 10i is 1/2 over the distance, up to corrections of order g/10.
+    assert float(found.leading_edge) == pytest.approx(g / 2 - rate, abs=1e-4)
+    assert not found.stable and found.contains(0.003 + 10j)

@@ -290,3 +290,15 @@ def test_other_sources_are_refused():
             unit_ensemble(mean_field, samples=samples)
     with pytest.raises(InvalidInputError, match="bias_variance"):
         unit_ensemble(gf.solve_static(gf.VanillaRNN(0.5), bias_variance={"h": 0.1})[0])
+
+
+def test_gains_of_the_units_own_are_averaged_with_their_response():
+    """Two kinds of units: the edge is 1/2 + sqrt(mean of (gain L)^2), not of gain^2 times L^2."""
+    gain, bias = np.tile([0.5, 3.0], 20), np.tile([0.0, 1.5], 20)
+    cell = gf.GRU(gain_r=0.0, gain_z=0.0, gain_n=gain, bias_n=bias)
+    units = gf.linearise(gf.Network.sample(cell, 40, seed=0), np.zeros((1, 40)))
+    slope = 0.25 * (1 - np.tanh(bias) ** 2)
+    edge = 0.5 + np.sqrt(np.mean((gain * slope) ** 2))
+    assert float(gf.spectral_boundary(units).leading_edge) == pytest.approx(edge, abs=1e-9)
+    samples = gf.UnitEnsemble.of_samples(cell, np.zeros((1, 40)), np.zeros((3, 40)))
+    assert float(gf.spectral_boundary(samples).leading_edge) == pytest.approx(edge, abs=1e-9)

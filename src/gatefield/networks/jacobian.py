@@ -30,7 +30,10 @@ class UnitJacobian(AbstractResult):
         (N, d, d), (N, d, K), (N, K, d), (N, K, K): derivatives of rule by state and by field, of
         outputs by state and by field.
     gains
-        Gains of the K coupling fields, (K,), for random-matrix theory.
+        Gains of the K coupling fields, (K,), for random-matrix theory: root mean squares over units
+        where each unit has its own.
+    relative_gains
+        (N, K): each unit's own gain over that root mean square; ones where all are alike.
     is_map
         Whether the Jacobian is a map's (stable inside the unit circle) or a flow's (left half).
     """
@@ -46,6 +49,7 @@ class UnitJacobian(AbstractResult):
     )
     Q: Float[HostArray, "unit field field"] = eqx.field(metadata=quantity("unit", "field", "read"))
     gains: Float[HostArray, " field"] = eqx.field(metadata=quantity("field"))
+    relative_gains: Float[HostArray, "unit field"] = eqx.field(metadata=quantity("unit", "field"))
     is_map: bool = eqx.field(static=True)
 
 
@@ -124,7 +128,12 @@ def linearise(
     """
     blocks = _blocks_at(network, state, inputs, time)[1]
     host = [np.asarray(block) for block in blocks]
-    return UnitJacobian(*host, gains=network.gains(), is_map=isinstance(network.cell, AbstractMap))
+    return UnitJacobian(
+        *host,
+        gains=network.gains(),
+        relative_gains=network.relative_gains(),
+        is_map=isinstance(network.cell, AbstractMap),
+    )
 
 
 def jacobian(

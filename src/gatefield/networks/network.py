@@ -154,9 +154,25 @@ class Network(eqx.Module):
         drawn = self.cell.gains()
         return np.array([np.sqrt(np.mean(np.square(drawn[name]))) for name in names])
 
+    def relative_gains(self) -> Float[HostArray, "unit field"]:
+        """Return each unit's gain of drawn couplings over `gains`; ones for given couplings."""
+        if self.seed < 0:
+            return np.ones((self.n, len(self.cell.field_names)))
+        return relative_gains(self.cell, self.n)
+
     def __repr__(self) -> str:
         """Show cell and size, not the matrices."""
         return f"Network({self.cell!r}, n={self.n}, seed={self.seed}, dtype={self.dtype})"
+
+
+def relative_gains(cell: AbstractCell, n: int) -> Float[HostArray, "unit field"]:
+    """Return the gains of n units over their root mean square, field by field; ones for zero."""
+    columns = []
+    for name in cell.field_names:
+        each = np.broadcast_to(np.asarray(cell.gains()[name], np.float64), (n,))
+        size = np.sqrt(np.mean(each**2))
+        columns.append(each / size if size > 0 else np.ones(n))
+    return np.stack(columns, axis=1)
 
 
 def coupling_fields(network: Network, state: States, drive: Drives) -> Fields:

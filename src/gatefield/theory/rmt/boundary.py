@@ -13,16 +13,18 @@ from gatefield.core.checks import as_number, check_choice, check_count, check_se
 from gatefield.core.errors import NumericalFailureError, refuse
 from gatefield.core.results import AbstractResult, Status, quantity
 from gatefield.core.types import Bool, Complex, Float, HostArray, Int
+from gatefield.numerics.brackets import bracketed_roots
 from gatefield.numerics.level_set import LevelCurves, level_curves
 from gatefield.theory.rmt.ensemble import unit_ensemble
 from gatefield.theory.rmt.gated import fixed_point_moments, gated_edge
-from gatefield.theory.rmt.outermost import farthest, farthest_on_ray
+from gatefield.theory.rmt.outermost import farthest, farthest_on_ray, straight
 from gatefield.theory.rmt.support import SupportFunction
 from gatefield.theory.static import StaticMeanField
 
 _QUANTILES = (-4.0, 4.0, 17)  # standard deviations: beyond is one unit in 30,000
 _UNSTABLE = float(np.nextafter(0, 1))  # positive, but smaller than any number
 _SITS, _CHUNK = 1e-5, 256
+_ISLANDS = 16  # islands too small to be drawn that are looked at, the most unstable first
 _THIN = 0.05  # of the resolution
 
 
@@ -35,8 +37,9 @@ class SpectralBoundary(AbstractResult):
         Vertices of all closed curves, and the number of the curve each belongs to; `curves` gives
         them one by one.
     leading_edge
-        For flows the largest real part, in 1 / time constant: unstable if positive. For maps the
-        largest modulus: unstable above one.
+        For flows the largest real part, in 1 / time constant: unstable if positive (5e-324 stands
+        for a positive edge too small for a number). For maps the largest modulus: unstable above
+        one.
     largest_imaginary
         Largest imaginary part.
     imaginary_intercept
@@ -50,6 +53,8 @@ class SpectralBoundary(AbstractResult):
         Whether stability ends at the unit circle or at the imaginary axis.
     status
         OK, or NOT_CONVERGED if the curves are coarser than asked for.
+    log_radius
+        ln(spectral radius of M) as a function of complex arrays: positive inside.
     """
 
     vertices_real: Float[HostArray, " vertex"] = eqx.field(metadata=quantity("vertex"))
@@ -223,7 +228,7 @@ class _Support(NamedTuple):
     """What the curves were drawn from.
 
     ``function`` is f itself and ``traced`` what was drawn of it; ``slowest`` is the units' own
-    slowest rate; right of each of ``starts`` f on the real axis falls for good; ``isolated`` are
+    slowest rate; rays along the real axis begin at ``starts``; ``isolated`` are
     eigenvalues without an island.
     """
 
@@ -255,6 +260,7 @@ def _described(drawn: LevelCurves, support: _Support, method: str) -> SpectralBo
         edge = max(edge, slowest, *rays)
         if edge <= 0 and np.all(function(np.zeros(1)) > 0):
             edge = _UNSTABLE
+    edge = max(edge, _island_edge(support, edge))
     vertices = np.concatenate([np.zeros(0, complex), *curves])
     number = np.repeat(np.arange(len(curves)), [len(curve) for curve in curves])
     return SpectralBoundary(
@@ -280,6 +286,28 @@ def _leading_edge(support: _Support, curves) -> float:
         return farthest(function, curves, np.abs, np.angle, lambda s, p: s * np.exp(1j * p), least)
     least = float(np.max(np.real(isolated), initial=-np.inf))
     return farthest(function, curves, np.real, np.imag, lambda s, p: s + 1j * p, least)
+
+
+def _island_edge(support: _Support, edge: float) -> float:
+    """Return how far the islands that are too small to be drawn reach, around the highest poles."""
+    poles = support.isolated
+    heights = np.abs(poles) if support.is_map else np.real(poles)
+    best = edge
+    for index in np.argsort(-heights)[:_ISLANDS]:
+        pole, height = complex(poles[index]), float(heights[index])
+        direction = pole / abs(pole) if support.is_map and pole != 0 else 1.0 + 0j
+        reach = max(abs(pole), 1e-3)
+        steps = reach * 2.0 ** -np.arange(3.0, 45.0)
+        inside = support.function(pole + direction * steps) > 0
+        if inside.any():
+            first = int(np.argmax(inside))
+            # The island ends between this step and the one twice as long.
+            low, high = steps[[first]], 2 * steps[[first]]
+            root = bracketed_roots(
+                lambda _, t, p=pole, d=direction: straight(support.function(p + d * t)), low, high
+            )
+            best = max(best, height + float(np.nan_to_num(root[0], nan=steps[first])))
+    return best
 
 
 def _largest_imaginary(support: _Support, curves) -> float:

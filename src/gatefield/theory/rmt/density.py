@@ -19,7 +19,9 @@ _THROUGH = 1e-5  # relative: a contour this close to an atom counts an unknown p
 
 
 class SpectralDensity(AbstractResult):
-    r"""The density of Jacobian eigenvalues at points of the complex plane, normalised to mass one.
+    r"""The density of Jacobian eigenvalues at points of the complex plane.
+
+    Together with the eigenvalues that sit at single points its mass is one.
 
     Attributes
     ----------
@@ -226,7 +228,7 @@ def _enclosed(ensemble: UnitEnsemble, path: Any) -> float:
             f"the contour integral has an error of {found.error:.2g}: expected 1e-5. The contour "
             "runs through a cluster of eigenvalues; move or resize it."
         )
-    return float((found.value / (2j * np.pi)).real)
+    return max(0.0, float((found.value / (2j * np.pi)).real))
 
 
 def _complex(name: str, value: Any) -> complex:

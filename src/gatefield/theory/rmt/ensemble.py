@@ -17,6 +17,7 @@ from gatefield.core.checks import as_parameter, check_count, check_seed
 from gatefield.core.errors import InvalidInputError, refuse
 from gatefield.core.types import Float, HostArray
 from gatefield.networks import UnitJacobian
+from gatefield.networks.network import relative_gains
 from gatefield.theory.rmt.response import UnitResponse
 from gatefield.theory.static import StaticMeanField
 from gatefield.theory.static.sampled import sampled_units
@@ -30,8 +31,8 @@ class UnitEnsemble(eqx.Module):
     Attributes
     ----------
     A, L, R, Q
-        (M, d, d), (M, d, K), (M, K, d), (M, K, K) as in `UnitJacobian`, couplings of unit gain
-        being meant: the gains stand apart.
+        (M, d, d), (M, d, K), (M, K, d), (M, K, K) as in `UnitJacobian`, except that L and Q carry
+        each unit's gain relative to ``gains``, where units differ in it.
     weights
         Weight of each of the M units; they sum to one.
     gains
@@ -128,8 +129,13 @@ class UnitEnsemble(eqx.Module):
         with jax.enable_x64(True):
             blocks = _blocks(cell, *(jnp.asarray(a) for a in (state, fields, drive)))
         gains = [np.sqrt(np.mean(np.square(cell.gains()[name]))) for name in cell.field_names]
+        A, L, R, Q = (np.asarray(block) for block in blocks)
+        own = relative_gains(cell, count)[:, None, :]
         return cls(
-            *(np.asarray(block) for block in blocks),
+            A,
+            L * own,
+            R,
+            Q * own,
             weights=weights / weights.sum(),
             gains=np.array(gains),
             is_map=isinstance(cell, AbstractMap),
@@ -200,10 +206,18 @@ def _pooled(jacobians: Sequence[UnitJacobian]) -> UnitEnsemble:
         alike = other.A.shape == first.A.shape and other.L.shape == first.L.shape
         if not alike or other.is_map != first.is_map or not np.allclose(other.gains, first.gains):
             refuse("source", "several kinds of network", "states of one kind", "Pool like ones.")
-    blocks = [np.concatenate([getattr(j, name) for j in jacobians]) for name in "ALRQ"]
-    count = len(blocks[0])
+    A, L, R, Q = (
+        np.concatenate([np.asarray(getattr(j, name), np.float64) for j in jacobians])
+        for name in "ALRQ"
+    )
+    # A gain of a unit's own scales its row of J: det(1 - G J Y) = det(1 - J Y G).
+    own = np.concatenate([j.relative_gains for j in jacobians])[:, None, :]
+    count = len(A)
     return UnitEnsemble(
-        *(np.asarray(block, np.float64) for block in blocks),
+        A,
+        L * own,
+        R,
+        Q * own,
         weights=np.full(count, 1 / count),
         gains=np.asarray(first.gains, np.float64),
         is_map=first.is_map,

@@ -41,8 +41,8 @@ class SpectralDensityGrid(AbstractResult):
     is_map
         Whether stability ends at the unit circle or at the imaginary axis.
     status
-        OK, or NOT_CONVERGED if a residual of the Born equations exceeds 1e-8, or the mass in a box
-        around the whole support is off by more than 2 per cent.
+        OK, or NOT_CONVERGED if a residual of the Born equations exceeds 1e-8, a contour integral
+        did not converge, or the mass in the default box is off by more than 2 per cent.
     """
 
     real: Float[HostArray, " real"] = eqx.field(metadata=quantity("real"))
@@ -101,14 +101,16 @@ def spectral_density_grid(
         refuse("box", box, "lower left and upper right corner", "Swap them.")
     real = low.real + (high.real - low.real) * (np.arange(columns) + 0.5) / columns
     imag = low.imag + (high.imag - low.imag) * (np.arange(rows) + 0.5) / rows
+    if low.imag == -high.imag:
+        imag = (imag - imag[::-1]) / 2
     points = real + 1j * imag[:, None]
-    mirrored = np.isclose(low.imag, -high.imag)
-    upper = points[imag >= 0] if mirrored else points
+    mirrored, below = low.imag == -high.imag, rows // 2
+    upper = points[below:] if mirrored else points
     solver = ResolventSolver(ensemble)
     found = solver(upper.ravel())
     density: Any = found.density.reshape(upper.shape)
     if mirrored:
-        density = np.concatenate([density[::-1][: rows - density.shape[0]], density])
+        density = np.concatenate([density[::-1][:below], density])
     atoms, masses = solver.atoms()
     held = _within(atoms, low, high)
     worst = float(found.residual.max(initial=0.0))
@@ -117,8 +119,8 @@ def spectral_density_grid(
             f"spectral_density_grid: residual {worst:.2g}, expected at most {ACCURATE:g}. Change "
             "the grid so that no point sits on a unit's own eigenvalue, or pass throw=False."
         )
-    mass = _mass(solver, real, imag, density, atoms[held], masses[held])
-    whole = box is not None or abs(mass - 1) < _MASS_ERROR
+    mass, counted = _mass(solver, real, imag, density, (atoms[held], masses[held]))
+    whole = counted and (box is not None or abs(mass - 1) < _MASS_ERROR)
     return SpectralDensityGrid(
         real=real,
         imag=imag,
@@ -158,8 +160,12 @@ def _around(ensemble: UnitEnsemble) -> tuple[complex, complex]:
     return complex(left, -top), complex(right, top)
 
 
-def _mass(solver, real, imag, density, atoms, masses) -> float:
-    """Integrate the density cell by cell, and blocks of rough cells by the contour around each."""
+def _mass(solver, real, imag, density, held) -> tuple[float, bool]:
+    """Integrate the density cell by cell, and blocks of rough cells by the contour around each.
+
+    Returns the mass, and whether every contour integral converged.
+    """
+    (atoms, masses), counted = held, True
     width, height = real[1] - real[0], imag[1] - imag[0]
     beside = [np.roll(density, shift, axis) for axis in (0, 1) for shift in (1, -1)]
     # At the support's edge the density jumps: midpoints then err to both sides alike.
@@ -184,11 +190,12 @@ def _mass(solver, real, imag, density, atoms, masses) -> float:
         found = contour_integral(
             lambda points: solver(points).resolvent, rectangle(*corners), tolerance=_TOLERANCE
         )
+        counted &= found.converged
         rows, columns = (slice(low, high + 1) for low, high in block)
         smooth = np.where(rough[rows, columns], 0.0, density[rows, columns]).sum() * width * height
         within = _within(atoms, *corners)
         total += (found.value / (2j * np.pi)).real - masses[within].sum() - smooth
-    return float(total)
+    return float(total), counted
 
 
 def _with_hidden_poles(poles, real, imag, density) -> np.ndarray:
