@@ -39,7 +39,7 @@ def run(name: str | None, config: FiguresConfig, console: Console | None = None)
     console = Console() if console is None else console
     if name is None:
         for each, title in FIGURES.items():
-            console.print(f"{each}  {title}", highlight=False)
+            console.print(f"{each}  {title}", highlight=False, soft_wrap=True)
         return 0
     module = load(name)
     folder = check_writable(config.output)

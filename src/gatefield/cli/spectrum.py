@@ -47,6 +47,7 @@ from gatefield.theory.rmt import (
 from gatefield.theory.static import StaticMeanField, solve_static
 
 _SHORT = {"gated": "gated-rnn", "vanilla": "vanilla-rnn"}
+_ACTIVE = 3.0  # activation gain of a gated RNN for which none was given
 _FEWEST = 3  # networks from which a standard error can be had
 _HINT = (
     "Theory is for infinitely many units and for couplings that know nothing of the state: "
@@ -71,6 +72,11 @@ def run(config: SpectrumConfig, console: Console | None = None) -> int:
     """
     console = Console() if console is None else console
     folder = check_writable(config.output)
+    target = folder / f"{config.name}.nc"
+    if config.state is not None and target.exists() and target.samefile(config.state):
+        refuse("name", config.name, "another than the state's file", "Pass --name or --output.")
+    if config.strict and config.state is None and config.networks < _FEWEST:
+        refuse("networks", config.networks, f"at least {_FEWEST} for --strict", "Simulate more.")
     spectra = _spectra(config)
     first = spectra[0]
     grid = None
@@ -89,7 +95,7 @@ def run(config: SpectrumConfig, console: Console | None = None) -> int:
     paths = save_figure(drawn, folder / config.name, tuple(config.formats))
     root = xr.Dataset(attrs={**provenance(), "config": config.model_dump_json()})
     groups = _groups(spectra, comparisons, grid, branches)
-    paths.append(save_netcdf(folder / f"{config.name}.nc", root, **groups))
+    paths.append(save_netcdf(target, root, **groups))
     console.print("Wrote " + ", ".join(str(path) for path in paths), soft_wrap=True)
     return int(config.strict and disagreeing)
 
@@ -101,7 +107,7 @@ def cell_of(config: SpectrumConfig) -> AbstractCell:
     ----------
     config
         Names a registered cell and its parameters; those not named have the class's defaults, or
-        where it has none the registered example's.
+        where it has none the registered example's. A gated RNN's activation gain is 3 by default.
 
     Returns
     -------
@@ -128,7 +134,10 @@ def cell_of(config: SpectrumConfig) -> AbstractCell:
     check_names(f"parameters of {kind.__name__}", given, fields)
     for key, text in given.items():
         values[key] = text if fields[key].metadata.get("static") else _number(key, text)
-    return kind(**values, **config.gated())
+    quiet = kind is GatedRNN and "g_h" not in given
+    # The class's own gain leaves a network silent; an active one shows more.
+    active = {"g_h": _ACTIVE} if quiet else {}
+    return kind(**{**values, **active, **config.gated()})
 
 
 def _number(name: str, text: str) -> float:
@@ -172,8 +181,9 @@ def _comparisons(spectra: Sequence[StateSpectrum]) -> list[Comparison]:
     if len(spectra) < _FEWEST:
         return []
     found = []
+    edge = "largest modulus" if spectra[0].is_map else "leading edge"
     for name, theory, measured in (
-        ("leading edge", _theory_edges(spectra), [one.leading_edge for one in spectra]),
+        (edge, _theory_edges(spectra), [one.leading_edge for one in spectra]),
         ("largest Im", _theory_heights(spectra), [one.largest_imaginary for one in spectra]),
     ):
         differences = np.array(measured) - theory
@@ -255,7 +265,7 @@ def _print_summary(console: Console, spectra, comparisons: Sequence[Comparison])
 def _print_density(console: Console, first: StateSpectrum, grid: SpectralDensityGrid) -> None:
     console.print(f"density of the first network: total mass {float(grid.mass):.4f}")
     if grid.status is not Status.OK:
-        console.print("Note: the density did not converge at some points.")
+        console.print("Note: the density did not converge at some points, or its mass is off.")
     for x, y, mass in zip(grid.atom_real, grid.atom_imag, grid.atom_mass, strict=True):
         number = float(mass) * first.eigenvalues.size
         console.print(

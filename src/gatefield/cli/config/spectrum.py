@@ -24,7 +24,7 @@ class SpectrumConfig(BaseModel):
         default_factory=list,
         description="A parameter of the cell, name=value; repeat for more.",
     )
-    g_h: NotNegative | None = Field(None, description="Gated RNN: activation gain.")
+    g_h: NotNegative | None = Field(None, description="Gated RNN: activation gain (3).")
     alpha_z: NotNegative | None = Field(None, description="Gated RNN: gain of the update gate.")
     alpha_r: NotNegative | None = Field(None, description="Gated RNN: gain of the output gate.")
     beta_h: FiniteFloat | None = Field(None, description="Gated RNN: bias of the activation.")
