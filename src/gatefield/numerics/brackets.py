@@ -42,7 +42,9 @@ def bracketed_roots(
     every = np.arange(x1.size)
     f1, f2 = np.asarray(function(every, x1), float), np.asarray(function(every, x2), float)
     valid = (f1 > 0) != (f2 > 0)
-    width = tolerance * np.abs(x1 - x2)
+    # Below some units in the last place the function's own rounding decides.
+    ulp = 8 * np.finfo(float).eps * np.maximum(np.abs(x1), np.abs(x2))
+    width = np.maximum(tolerance * np.abs(x1 - x2), ulp)
     todo = every[valid]
     for step in range(iterations):
         if not todo.size:

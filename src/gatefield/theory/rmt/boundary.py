@@ -298,13 +298,13 @@ def _island_edge(support: _Support, edge: float) -> float:
         direction = pole / abs(pole) if support.is_map and pole != 0 else 1.0 + 0j
         reach = max(abs(pole), 1e-3)
         steps = reach * 2.0 ** -np.arange(3.0, 45.0)
-        inside = support.function(pole + direction * steps) > 0
+        inside = support.traced(pole + direction * steps) > 0
         if inside.any():
             first = int(np.argmax(inside))
             # The island ends between this step and the one twice as long.
             low, high = steps[[first]], 2 * steps[[first]]
             root = bracketed_roots(
-                lambda _, t, p=pole, d=direction: straight(support.function(p + d * t)), low, high
+                lambda _, t, p=pole, d=direction: straight(support.traced(p + d * t)), low, high
             )
             best = max(best, height + float(np.nan_to_num(root[0], nan=steps[first])))
     return best

@@ -12,6 +12,7 @@ from gatefield.numerics.brackets import bracketed_roots
 Function = Callable[[Any], np.ndarray]
 
 _ROUNDS, _ACROSS = 6, 7
+_COARSE, _FINE = 1e-5, 1e-13  # of a bracket: the first rounds only find where the top is
 _DOUBLINGS = 1000  # down to 2^-1000 of the extent: pinched edges are exponentially small
 _ON_RAY = 64
 
@@ -53,32 +54,38 @@ def farthest(
         beside = np.take(places, [top - 1, top, top + 1], mode="wrap")
         spread = np.max(np.abs(beside - beside[1]))
         rise = np.max(np.abs(np.take(heights, [top - 1, top + 1], mode="wrap") - heights[top]))
-        middle = beside[1]
+        middle, level = beside[1], best
         for number in range(_ROUNDS):
+            last = number == _ROUNDS - 1
             across = middle + spread * np.linspace(-1, 1, _ACROSS)
             # The top may lie above the highest vertex, by no more than they are apart.
-            reach = 2 * rise + spread + 1e-12 * abs(best)
-            low, high = best - reach, best + reach
-            found = _crossings(function, point, across, low, high)
+            reach = 2 * rise + spread + 1e-12 * abs(level)
+            low, high = level - reach, level + reach
+            tolerance = _FINE if last else _COARSE
+            found = _crossings(function, point, across, low, high, tolerance)
             if not np.any(np.isfinite(found)):
                 break
             highest = int(np.nanargmax(found))
-            best, middle = max(best, float(found[highest])), across[highest]
-            spread, rise = spread / 3, max(rise / 3, 1e-13 * abs(best))
+            middle, level = across[highest], float(found[highest])
+            if not last:
+                spread, rise = spread / 3, max(rise / 3, 1e-13 * abs(level))
+                continue
+            best = max(best, level)
             left, top, right = np.take(found, [highest - 1, highest, highest + 1], mode="clip")
-            if number == _ROUNDS - 1 and left < top > right:
+            if left < top > right:
                 # The top of the parabola through the three highest points.
                 best = max(best, top + (left - right) ** 2 / (8 * (2 * top - left - right)))
     return best
 
 
-def _crossings(function, point, across, low, high):
+def _crossings(function, point, across, low, high, tolerance):
     """Return for each place the height where f falls through zero, NaN where it does not."""
 
     def excess(which, heights):
         return straight(function(point(heights, across[which])))
 
-    return bracketed_roots(excess, np.full(across.shape, low), np.full(across.shape, high))
+    ends = (np.full(across.shape, end) for end in (low, high))
+    return bracketed_roots(excess, *ends, tolerance=tolerance)
 
 
 def straight(values: Any) -> np.ndarray:
@@ -109,7 +116,11 @@ def farthest_on_ray(function: Function, start: float, direction: complex, extent
     if extent <= 0:
         return -np.inf
     scan = np.concatenate(
-        [extent * np.linspace(0, 1, _ON_RAY + 1)[1:], extent * 2.0 ** -np.arange(7, _DOUBLINGS)]
+        [
+            extent * np.linspace(0, 1, _ON_RAY + 1)[1:],
+            extent * 2.0 ** -np.arange(7.0, 60.0),
+            extent * 2.0 ** -np.arange(60.0, _DOUBLINGS, 8.0),
+        ]
     )
     scan = np.sort(scan)
     # Where start + step rounds to the start, nothing can be told apart.
