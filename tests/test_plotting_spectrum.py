@@ -11,8 +11,9 @@ from matplotlib.patches import Circle
 import gatefield as gf
 from gatefield.analysis import network_spectrum
 from gatefield.core.errors import InvalidInputError
-from gatefield.figures.spectra import in_turn, without_motion
+from gatefield.figures.spectra import without_motion
 from gatefield.io import load_state, load_states, save_state
+from gatefield.numerics.threads import in_turn
 from gatefield.plotting import plot_spectral_density, plot_spectrum, spectrum_figure
 
 

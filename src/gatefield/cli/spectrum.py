@@ -16,18 +16,18 @@ from rich.table import Table
 
 from gatefield.cells import AbstractCell, GatedRNN, VanillaRNN, registered_cells
 from gatefield.cli.config import SpectrumConfig
-from gatefield.compare import Comparison, compare
-from gatefield.core.checks import check_names
-from gatefield.core.errors import refuse
-from gatefield.core.results import Status
-from gatefield.figures.spectra import (
+from gatefield.compare import (
+    Comparison,
     StateSpectrum,
-    boundary_dataset,
     check_size,
-    in_turn,
+    compare,
     reached_state,
     state_spectrum,
 )
+from gatefield.core.checks import check_names
+from gatefield.core.errors import refuse
+from gatefield.core.results import Status
+from gatefield.figures.spectra import boundary_dataset
 from gatefield.io import (
     NetworkState,
     check_writable,
@@ -37,6 +37,7 @@ from gatefield.io import (
     state_datasets,
 )
 from gatefield.networks import Network
+from gatefield.numerics.threads import in_turn
 from gatefield.plotting import save_figure, spectrum_figure
 from gatefield.theory.rmt import (
     SpectralBoundary,

@@ -10,6 +10,7 @@ from gatefield.compare.regions import (
     check_regions,
 )
 from gatefield.compare.spectra import SpectrumCheck, check_spectra, check_spectrum
+from gatefield.compare.states import StateSpectrum, check_size, reached_state, state_spectrum
 
 __all__ = [
     "RANGES",
@@ -17,12 +18,16 @@ __all__ = [
     "Comparison",
     "RegionCheck",
     "SpectrumCheck",
+    "StateSpectrum",
     "check_region",
     "check_regions",
+    "check_size",
     "check_spectra",
     "check_spectrum",
     "compare",
     "compare_sizes",
     "draw_cells",
     "nonzero_fixed_points",
+    "reached_state",
+    "state_spectrum",
 ]

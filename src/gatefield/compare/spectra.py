@@ -11,18 +11,18 @@ import numpy as np
 from gatefield.cells import AbstractCell, AbstractMap
 from gatefield.cells.base import check_cell
 from gatefield.compare.harness import Comparison, compare
+from gatefield.compare.states import StateSpectrum, reached_state, state_spectrum
 from gatefield.core.checks import as_number, check_choice, check_count, check_seed
 from gatefield.core.errors import refuse
 from gatefield.core.results import AbstractResult, quantity
 from gatefield.core.types import Float, HostArray, Int
-from gatefield.networks import Network, NetworkJacobian, jacobian, linearise, simulate
+from gatefield.networks import Network
 from gatefield.networks.inputs import Inputs
-from gatefield.theory.rmt import SpectralBoundary, spectral_boundary, spectral_density
+from gatefield.theory.rmt import SpectralBoundary, spectral_density
 
 _OFF_AXIS = 0.1  # of the largest imaginary part: real eigenvalues repel others from the axis
 _BOX_ROWS, _BOX_COLUMNS = 2, 3
 _DRAWS = 100_000
-_FRESH = 1_000_003  # added to the seed of couplings that know nothing of the state
 
 
 class SpectrumCheck(AbstractResult):
@@ -187,25 +187,20 @@ def check_spectrum(
     t_max, dt = (as_number(n, v, positive=True) for n, v in (("t_max", t_max), ("dt", dt)))
     if not sizes:
         refuse("sizes", sizes, "at least one number of units", "For instance (500, 1000).")
+    is_map = isinstance(cell, AbstractMap)
+    duration, step = (0.0 if state == "zero" else t_max), (None if is_map else dt)
     boxes: Any = ()
     rows = []
     for size in sizes:
         for number in range(networks):
             chosen = seed + number
             network = Network.sample(cell, size, seed=chosen)
-            now = _state(network, state, t_max, dt, inputs, chosen)
-            time = 0.0 if state == "zero" else t_max
-            units = linearise(network, now, inputs=inputs, time=time)
-            operator = jacobian(network, now, inputs=inputs, time=time)
-            if couplings == "fresh":
-                other = Network.sample(cell, size, seed=chosen + _FRESH)
-                operator = NetworkJacobian(other, operator.blocks)
-            boundary = spectral_boundary(units)
-            boxes = boxes or _boxes(boundary)
-            values = np.linalg.eigvals(operator.as_matrix())
-            rows.append(_row(values, units, boundary, boxes))
+            now = reached_state(network, duration, dt=step, inputs=inputs, seed=chosen)
+            one = state_spectrum(network, now, inputs=inputs, time=duration, couplings=couplings)
+            boxes = boxes or _boxes(one.boundary)
+            rows.append(_row(one, boxes))
             if report is not None:
-                report(size, number, boundary)
+                report(size, number, one.boundary)
     columns = {
         name: np.array([row[name] for row in rows]).reshape(len(sizes), networks, *np.shape(value))
         for name, value in rows[0].items()
@@ -216,7 +211,7 @@ def check_spectrum(
         box_real=boxes[0],
         box_imag=boxes[1],
         couplings=couplings,
-        is_map=isinstance(cell, AbstractMap),
+        is_map=is_map,
         cell=cell,
     )
 
@@ -251,37 +246,21 @@ def check_spectra(
     return tuple(checks)
 
 
-def _state(network, state, t_max, dt, inputs, seed):
-    if state == "zero":
-        return np.zeros((len(network.cell.state_names), network.n))
-    step = {} if _is_map(network) else {"dt": dt}
-    steps = int(t_max) if _is_map(network) else max(1, round(t_max / dt))
-    run = simulate(
-        network, t_max, inputs=inputs, seed=seed, save_every=steps, progress=False, **step
-    )
-    return run.final
-
-
-def _is_map(network: Network) -> bool:
-    return isinstance(network.cell, AbstractMap)
-
-
-def _row(values, units, boundary, boxes) -> dict[str, Any]:
+def _row(one: StateSpectrum, boxes) -> dict[str, Any]:
     """Return what one network contributes to each of the result's fields."""
-    density = spectral_density(units, [])
+    values, density = one.eigenvalues, spectral_density(one.units, [])
     theory, found = [], []
     for (left, right), (low, high) in zip(*boxes, strict=True):
         fraction = density.fraction_in_box(complex(left, low), complex(right, high))
         theory.append(values.size * fraction)
-        within = (left < values.real) & (values.real <= right)
-        found.append(np.sum(within & (low < values.imag) & (values.imag <= high)))
-    edge = np.max(np.abs(values) if units.is_map else values.real)
+        within = (left < np.real(values)) & (np.real(values) <= right)
+        found.append(np.sum(within & (low < np.imag(values)) & (np.imag(values) <= high)))
     return {
-        "theory_edge": boundary.leading_edge,
-        "network_edge": edge,
-        "theory_imaginary": boundary.largest_imaginary,
-        "network_imaginary": values.imag.max(),
-        "outside": np.mean(~boundary.contains(values)),
+        "theory_edge": one.boundary.leading_edge,
+        "network_edge": one.leading_edge,
+        "theory_imaginary": one.boundary.largest_imaginary,
+        "network_imaginary": one.largest_imaginary,
+        "outside": one.outside,
         "theory_count": theory,
         "network_count": found,
     }

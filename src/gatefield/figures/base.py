@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
-from gatefield.figures.spectra import StateSpectrum, boundary_dataset
+from gatefield.compare import StateSpectrum
+from gatefield.figures.spectra import boundary_dataset
 from gatefield.io import state_datasets
 from gatefield.theory.rmt import SpectralBoundary
 

@@ -13,17 +13,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from gatefield.cells import GatedRNN
-from gatefield.compare import compare
+from gatefield.compare import StateSpectrum, compare, reached_state, state_spectrum
 from gatefield.figures.base import FigureResult, Report, silent
-from gatefield.figures.spectra import (
-    OUTSIDE,
-    StateSpectrum,
-    in_turn,
-    reached_state,
-    state_spectrum,
-    without_motion,
-)
+from gatefield.figures.spectra import OUTSIDE, without_motion
 from gatefield.networks import Network, linearise
+from gatefield.numerics.threads import in_turn
 from gatefield.plotting import plot_spectrum, style
 from gatefield.theory.rmt import spectral_boundary
 from gatefield.theory.rmt.gated import gated_edge

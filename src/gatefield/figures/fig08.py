@@ -12,16 +12,11 @@ from matplotlib.figure import Figure
 from scipy.spatial import KDTree
 
 from gatefield.cells import GatedRNN
+from gatefield.compare import StateSpectrum, reached_state, state_spectrum
 from gatefield.figures.base import FigureResult, Report, silent
-from gatefield.figures.spectra import (
-    OUTSIDE,
-    StateSpectrum,
-    in_turn,
-    reached_state,
-    state_spectrum,
-    without_motion,
-)
+from gatefield.figures.spectra import OUTSIDE, without_motion
 from gatefield.networks import Network
+from gatefield.numerics.threads import in_turn
 from gatefield.plotting import plot_spectrum, style
 from gatefield.plotting.spectrum import draw_boundary
 from gatefield.theory.rmt import SpectralBoundary, spectral_boundary
