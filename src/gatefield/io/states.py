@@ -7,13 +7,15 @@ import inspect
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
+import h5py
 import jax
 import numpy as np
 import xarray as xr
 
 from gatefield.cells import AbstractCell, registered_cells
+from gatefield.core.checks import check_count
 from gatefield.core.errors import InvalidInputError, refuse
 from gatefield.core.types import Float, HostArray
 from gatefield.io.dataset import provenance
@@ -26,6 +28,8 @@ _PARAMETER = "parameter_"
 _COUPLING = "coupling_"
 _REMEDY = "Pass a file written by gatefield.io.save_state or by gatefield spectrum."
 _PROBE = 8
+# What h5py raises for files of other kinds and for damaged ones.
+_UNREADABLE = (OSError, ValueError, KeyError, RuntimeError, TypeError)
 
 NetworkState = tuple[Network, Float[HostArray, "component unit"]]
 """A network and one state of it."""
@@ -33,6 +37,8 @@ NetworkState = tuple[Network, Float[HostArray, "component unit"]]
 
 def save_state(path: str | Path, network: Network, state: Any) -> Path:
     """Write a network and one of its states to a netCDF file, from which both can be had again.
+
+    External input and the time at which the state was taken are not stored.
 
     Parameters
     ----------
@@ -60,14 +66,17 @@ def save_state(path: str | Path, network: Network, state: Any) -> Path:
 
 
 def load_state(path: str | Path, number: int = 0) -> NetworkState:
-    """Read a network and its state from a file.
+    """Read a network and its state from a file, and nothing of the other states in it.
+
+    External input and the time at which the state was taken are not stored: where the network was
+    driven, pass them again to `linearise`, `jacobian` or `simulate`.
 
     Parameters
     ----------
     path
         A file written by `save_state`, or by ``gatefield spectrum``, which holds several states.
     number
-        Which of its states.
+        Which of its states, from 0.
 
     Returns
     -------
@@ -77,26 +86,23 @@ def load_state(path: str | Path, number: int = 0) -> NetworkState:
     Raises
     ------
     InvalidInputError
-        If the file is no such file, holds no such state, is damaged, is of a cell that is not
-        registered, or if its seed draws other couplings here.
+        If the file is no such file, holds no such state, lacks one between others, if the state is
+        damaged, of a cell that is not registered, or if its seed draws other couplings here.
     """
-    found = load_states(path)
-    if not 0 <= number < len(found):
-        refuse("number", number, f"0 to {len(found) - 1} for {str(path)!r}", "Choose another.")
-    return found[number]
+    count, chosen = _number_of_states(path), check_count("number", number, at_least=0)
+    if chosen >= count:
+        refuse("number", number, f"0 to {count - 1} for {str(path)!r}", "Choose another.")
+    return _network_and_state(path, chosen)
 
 
 def load_states(path: str | Path) -> tuple[NetworkState, ...]:
     """Read every network and state of a file, in their order.
 
-    Parameters, returns and errors as in `load_state`.
+    External input and times are not stored. Parameters, returns and errors as in `load_state`; one
+    damaged state is an error, not the end of the file.
     """
-    found = []
-    while True:
-        dataset = _opened(path, len(found))
-        if dataset is None:
-            return tuple(found)
-        found.append(_network_and_state(path, dataset))
+    count = _number_of_states(path)
+    return tuple(_network_and_state(path, number) for number in range(count))
 
 
 def state_datasets(pairs: Sequence[tuple[Network, Any]]) -> dict[str, xr.Dataset]:
@@ -168,28 +174,54 @@ def _class_of(name: str, module: str) -> type[AbstractCell]:
     refuse("cell", name, "a registered cell", remedy)
 
 
-def _opened(path: str | Path, number: int) -> xr.Dataset | None:
-    """Return one state's dataset, read whole; None past the last one."""
+def _number_of_states(path: str | Path) -> int:
+    """Return how many states a file holds, from the names of its groups alone."""
     if not Path(path).is_file():
         refuse("state file", str(path), "a file", "Check the path.")
+    try:
+        with h5py.File(path, "r") as file:
+            names = set(file[GROUP])  # pyright: ignore[reportArgumentType]
+    except _UNREADABLE as error:
+        _refuse_file(path, f"a network's state in it ({error})")
+    if not names:
+        _refuse_file(path, "a network's state in it, but it holds none")
+    missing = {str(number) for number in range(len(names))} - names
+    if missing:
+        listed = ", ".join(f"{GROUP}/{name}" for name in sorted(missing, key=int))
+        _refuse_file(path, f"states numbered from 0 without a gap, but {listed} is missing")
+    return len(names)
+
+
+def _read(path: str | Path, number: int) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Return the arrays and the attributes of one state.
+
+    By h5py: h5netcdf opens the neighbours too, so that a damaged one would spoil all of them.
+    """
     group = f"{GROUP}/{number}"
     try:
-        with xr.open_dataset(path, group=group, engine="h5netcdf") as dataset:
-            return dataset.load()
-    except (OSError, ValueError, KeyError) as error:
-        # A missing group and a file of another kind raise the same types.
-        if number > 0:
-            return None
-        message = f"state file {str(path)!r}: expected a network's state in it ({error}). {_REMEDY}"
-        raise InvalidInputError(message) from None
+        with h5py.File(path, "r") as file:
+            opened: Any = file[group]
+            values = {name: np.asarray(opened[name][()]) for name in opened}
+            attributes = {name: _text(value) for name, value in opened.attrs.items()}
+    except _UNREADABLE as error:
+        _refuse_file(path, f"a state that can be read in {group}, which is damaged ({error})")
+    return values, attributes
 
 
-def _network_and_state(path: str | Path, dataset: xr.Dataset) -> NetworkState:
+def _text(value: Any) -> Any:
+    # Other libraries that copy netCDF files write text of fixed length, which h5py leaves bytes.
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def _refuse_file(path: str | Path, expected: str) -> NoReturn:
+    raise InvalidInputError(f"state file {str(path)!r}: expected {expected}. {_REMEDY}") from None
+
+
+def _network_and_state(path: str | Path, number: int) -> NetworkState:
+    values, attributes = _read(path, number)
     try:
-        attributes = dataset.attrs
         kind = _class_of(attributes["cell"], attributes["cell_module"])
         given = json.loads(attributes["settings"])
-        values = {str(name): dataset[name].values for name in dataset.data_vars}
         given |= {
             name.removeprefix(_PARAMETER): value
             for name, value in values.items()
@@ -198,9 +230,10 @@ def _network_and_state(path: str | Path, dataset: xr.Dataset) -> NetworkState:
         cell = _built(kind, given)
         state, seed, dtype = values["state"], int(attributes["seed"]), attributes["dtype"]
         couplings = {name: values[_COUPLING + name] for name in cell.field_names}
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
-        message = f"state file {str(path)!r}: expected a complete state, but {error!r}. {_REMEDY}"
-        raise InvalidInputError(message) from None
+    except InvalidInputError:
+        raise
+    except (KeyError, TypeError, ValueError) as error:
+        _refuse_file(path, f"a complete state, but {error!r}")
     if seed < 0:
         network = Network.of_couplings(cell, couplings, dtype=dtype)
     else:
