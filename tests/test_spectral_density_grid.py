@@ -119,9 +119,23 @@ def test_box_and_shape():
     for wrong in ((0j, -1 + 1j), (0j, 1 - 1j), (0j,), 3, (0j, np.nan), (0j, np.inf + 1j)):
         with pytest.raises(InvalidInputError, match="box"):
             gf.spectral_density_grid(disk(1.0), (4, 4), box=wrong)
+    for wrong in (("a", "b"), "ab", (None, 1j), ([0, 1], 1 + 1j), (0j, np.nan)):
+        with pytest.raises(InvalidInputError, match="two finite complex numbers. For instance"):
+            gf.spectral_density_grid(disk(1.0), (4, 4), box=wrong)
     for wrong in (5, (1, 5), (3.5, 4), (2, 3, 4), "ab"):
         with pytest.raises(InvalidInputError, match="shape"):
             gf.spectral_density_grid(disk(1.0), wrong)
+
+
+def test_a_wrong_mass_is_told_by_the_status_alone():
+    """2 x 2 cells cannot hold a disk; a box of one's own need not hold all of the support."""
+    grid = gf.spectral_density_grid(disk(1.0), (2, 2))
+    # Each centre, 0.55 from -1 along both axes, is in the disk: density 1/pi in 2.2 x 2.2.
+    assert float(grid.mass) == pytest.approx(2.2**2 / np.pi, rel=1e-3)
+    assert grid.status is Status.NOT_CONVERGED
+    chosen = gf.spectral_density_grid(disk(1.0), (2, 2), box=(-2.1 - 1.1j, 0.1 + 1.1j))
+    assert float(chosen.mass) == pytest.approx(2.2**2 / np.pi, rel=1e-9)
+    assert chosen.status is Status.OK
 
 
 def test_files(tmp_path):

@@ -313,13 +313,14 @@ def _intercept_table(size: Size, heights: list[tuple[float, float]]) -> xr.Datas
 
 def _cloud_line(panel: str, one: StateSpectrum) -> str:
     alpha_z, alpha_r = CLOUDS[panel]
-    allowed = OUTSIDE * math.sqrt(1000 / one.network.n)
+    outside, allowed = one.outside, OUTSIDE * math.sqrt(1000 / one.network.n)
+    limit = "at most" if outside <= allowed else "MORE than the"
     return (
-        f"({panel}) alpha_z = {alpha_z:g}, alpha_r = {alpha_r:g}: theory and network "
-        f"{verdict(one.outside <= allowed)}: {one.outside:.2%} of the eigenvalues outside (up to "
-        f"{allowed:.1%} are scatter); leading edge {one.boundary.leading_edge:.4f} | "
-        f"{one.leading_edge:.4f}, largest Im {one.boundary.largest_imaginary:.3f} | "
-        f"{one.largest_imaginary:.3f}, intercept {one.boundary.imaginary_intercept:.3f}"
+        f"({panel}) alpha_z = {alpha_z:g}, alpha_r = {alpha_r:g}: outside theory's boundary: "
+        f"{outside:.2%} of the eigenvalues, {limit} {allowed:.1%} expected; theory | network: "
+        f"leading edge {one.boundary.leading_edge:.4f} | {one.leading_edge:.4f}, largest Im "
+        f"{one.boundary.largest_imaginary:.3f} | {one.largest_imaginary:.3f}; theory's intercept "
+        f"{one.boundary.imaginary_intercept:.3f}"
     )
 
 
