@@ -1,14 +1,23 @@
 """Analysis of simulated networks."""
 
+from gatefield.analysis.correlations import CorrelationFunctions, correlation_functions
+from gatefield.analysis.dimension import ParticipationDimension, participation_dimension
 from gatefield.analysis.growth import PerturbationGrowth, perturbation_growth
 from gatefield.analysis.modes import NetworkModes, leading_modes
 from gatefield.analysis.spectra import NetworkSpectrum, network_spectrum
+from gatefield.analysis.two_time import TwoTimeCorrelations, two_time_correlations
 
 __all__ = [
+    "CorrelationFunctions",
     "NetworkModes",
     "NetworkSpectrum",
+    "ParticipationDimension",
     "PerturbationGrowth",
+    "TwoTimeCorrelations",
+    "correlation_functions",
     "leading_modes",
     "network_spectrum",
+    "participation_dimension",
     "perturbation_growth",
+    "two_time_correlations",
 ]

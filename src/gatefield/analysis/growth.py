@@ -10,14 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from gatefield.cells import AbstractMap
-from gatefield.cells.base import cast
 from gatefield.core.checks import as_number, check_count, check_seed
 from gatefield.core.errors import NumericalFailureError
 from gatefield.core.results import AbstractResult, Status, quantity
 from gatefield.core.types import Float, HostArray
 from gatefield.networks import Network
 from gatefield.networks.inputs import Inputs, drive_of
-from gatefield.networks.network import as_state
+from gatefield.networks.network import as_state, compilable
 from gatefield.networks.simulate import one_step
 
 
@@ -116,7 +115,7 @@ def perturbation_growth(
     step = 1.0 if is_map else as_number("dt", dt, positive=True)
     steps = max(1, round(duration / step / blocks))
     with jax.enable_x64(True):
-        network = eqx.tree_at(lambda net: net.cell, network, cast(network.cell, network.dtype))
+        network = compilable(network)
         start = as_state("state", network, state)
         direction = jax.random.normal(jax.random.key(seed), start.shape, start.dtype)
         direction = direction / jnp.linalg.norm(direction)

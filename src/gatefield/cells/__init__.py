@@ -5,6 +5,7 @@ from gatefield.cells.gated import GatedRNN
 from gatefield.cells.gru import GRU
 from gatefield.cells.linearise import UnitBlocks, unit_blocks
 from gatefield.cells.lstm import LSTM
+from gatefield.cells.observables import quantity_names
 from gatefield.cells.registry import register, registered_cells
 from gatefield.cells.vanilla import VanillaRNN
 from gatefield.cells.wiring import Wiring, wiring
@@ -19,6 +20,7 @@ __all__ = [
     "UnitBlocks",
     "VanillaRNN",
     "Wiring",
+    "quantity_names",
     "register",
     "registered_cells",
     "unit_blocks",

@@ -110,6 +110,14 @@ class GatedRNN(AbstractFlow):
         active = self.activation(state["h"])
         return {"h": active * self.output_gate(state["r"]), "z": active, "r": active}
 
+    def observables(self, state: Unit, fields: Unit, drive: Unit) -> Unit:
+        """Return phi(h) and both gates."""
+        return {
+            "phi": self.activation(state["h"]),
+            "sigma_z": self.update_gate(state["z"]),
+            "sigma_r": self.output_gate(state["r"]),
+        }
+
     def rule(self, state: Unit, fields: Unit, drive: Unit) -> Unit:
         """Return dh/dt, dz/dt, dr/dt."""
         rate = self.update_gate(state["z"])

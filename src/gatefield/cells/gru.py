@@ -89,6 +89,17 @@ class GRU(AbstractMap):
         """Return r."""
         return jax.nn.sigmoid(fields["r"] + self.bias_r + drive["r"])
 
+    def update_gate(self, fields: Unit, drive: Unit) -> Any:
+        """Return z, which keeps h where it is one."""
+        return jax.nn.sigmoid(fields["z"] + self.bias_z + drive["z"])
+
+    def observables(self, state: Unit, fields: Unit, drive: Unit) -> Unit:
+        """Return both gates."""
+        return {
+            "reset_gate": self.reset_gate(fields, drive),
+            "update_gate": self.update_gate(fields, drive),
+        }
+
     def outputs(self, state: Unit, fields: Unit, drive: Unit) -> Unit:
         """Return h for every field; r h for the field n where the reset comes before."""
         h = state["h"]
@@ -98,7 +109,7 @@ class GRU(AbstractMap):
     def rule(self, state: Unit, fields: Unit, drive: Unit) -> Unit:
         """Return the next h."""
         h = state["h"]
-        keep = jax.nn.sigmoid(fields["z"] + self.bias_z + drive["z"])
+        keep = self.update_gate(fields, drive)
         recurrent = fields["n"] + self.bias_hn
         if self.reset == "after":
             recurrent = self.reset_gate(fields, drive) * recurrent

@@ -76,6 +76,18 @@ class LSTM(AbstractMap):
         """Return the gains of the four coupling matrices."""
         return {"i": self.gain_i, "f": self.gain_f, "g": self.gain_g, "o": self.gain_o}
 
+    def gates(self, fields: Unit, drive: Unit) -> Unit:
+        """Return the input, forget and output gates."""
+        return {
+            "input_gate": jax.nn.sigmoid(fields["i"] + self.bias_i + drive["i"]),
+            "forget_gate": jax.nn.sigmoid(fields["f"] + self.bias_f + drive["f"]),
+            "output_gate": jax.nn.sigmoid(fields["o"] + self.bias_o + drive["o"]),
+        }
+
+    def observables(self, state: Unit, fields: Unit, drive: Unit) -> Unit:
+        """Return the three gates."""
+        return self.gates(fields, drive)
+
     def outputs(self, state: Unit, fields: Unit, drive: Unit) -> Unit:
         """Return h for every field."""
         h = state["h"]
@@ -83,9 +95,7 @@ class LSTM(AbstractMap):
 
     def rule(self, state: Unit, fields: Unit, drive: Unit) -> Unit:
         """Return the next h and c."""
-        write = jax.nn.sigmoid(fields["i"] + self.bias_i + drive["i"])
-        keep = jax.nn.sigmoid(fields["f"] + self.bias_f + drive["f"])
+        gates = self.gates(fields, drive)
         candidate = jnp.tanh(fields["g"] + self.bias_g + drive["g"])
-        read = jax.nn.sigmoid(fields["o"] + self.bias_o + drive["o"])
-        memory = keep * state["c"] + write * candidate
-        return {"h": read * jnp.tanh(memory), "c": memory}
+        memory = gates["forget_gate"] * state["c"] + gates["input_gate"] * candidate
+        return {"h": gates["output_gate"] * jnp.tanh(memory), "c": memory}

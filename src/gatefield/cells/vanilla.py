@@ -53,6 +53,10 @@ class VanillaRNN(AbstractFlow):
         """Return tanh(g h + beta)."""
         return {"h": jnp.tanh(self.g * state["h"] + self.beta)}
 
+    def observables(self, state: Unit, fields: Unit, drive: Unit) -> Unit:
+        """Return phi(h) = tanh(g h + beta)."""
+        return {"phi": jnp.tanh(self.g * state["h"] + self.beta)}
+
     def rule(self, state: Unit, fields: Unit, drive: Unit) -> Unit:
         """Return dh/dt."""
         return {"h": fields["h"] - state["h"] + drive["h"]}

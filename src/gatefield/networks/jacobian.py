@@ -18,7 +18,7 @@ from gatefield.core.results import AbstractResult, quantity
 from gatefield.core.types import Float, HostArray
 from gatefield.networks.couplings import send, send_back
 from gatefield.networks.inputs import Inputs, drive_of
-from gatefield.networks.network import Network, as_state, coupling_fields
+from gatefield.networks.network import Network, as_state, compilable, coupling_fields
 
 
 class UnitJacobian(AbstractResult):
@@ -159,7 +159,7 @@ def _blocks_at(network, state, inputs, time):
         network = eqx.tree_at(lambda net: net.cell, network, cast(network.cell, network.dtype))
         state = as_state("state", network, state)
         now = jnp.asarray(time, int if isinstance(time, int) else network.dtype)
-        return network, _blocks(network, drive_of(network, inputs), state, now)
+        return network, _blocks(compilable(network), drive_of(network, inputs), state, now)
 
 
 @eqx.filter_jit

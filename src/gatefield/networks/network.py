@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gatefield.cells import AbstractCell, Wiring, wiring
-from gatefield.cells.base import check_cell, over_units, stacked_outputs, stacked_rule
+from gatefield.cells.base import cast, check_cell, over_units, stacked_outputs, stacked_rule
 from gatefield.core.checks import check_choice, check_count, check_seed
 from gatefield.core.errors import refuse
 from gatefield.core.types import Array, Drives, Fields, Float, HostArray, States
@@ -193,6 +193,14 @@ def change(network: Network, state: States, drive: Drives) -> States:
     """Return ds/dt of a flow, or the next state of a map, for all units."""
     fields = coupling_fields(network, state, drive)
     return over_units(stacked_rule, network.cell, state, fields, drive)
+
+
+def compilable(network: Network) -> Network:
+    """Return the network as compiled code takes it: parameters in its precision, without its seed.
+
+    The seed is no array: code would be compiled anew for each network that was drawn.
+    """
+    return Network(cast(network.cell, network.dtype), network.couplings, network.wiring)
 
 
 def as_states(name: str, network: Network, state: Any) -> Array:

@@ -12,14 +12,13 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from gatefield.cells import AbstractMap
-from gatefield.cells.base import cast
 from gatefield.core.checks import as_number, check_choice, check_count, check_seed
 from gatefield.core.errors import NumericalFailureError, refuse
 from gatefield.core.results import Status
 from gatefield.core.types import Array
 from gatefield.networks.adaptive import ADAPTIVE, integrate
 from gatefield.networks.inputs import Drive, Inputs, drive_of
-from gatefield.networks.network import Network, as_states, change
+from gatefield.networks.network import Network, as_states, change, compilable
 from gatefield.networks.trajectory import Trajectory
 from gatefield.numerics.steppers import STEPPERS
 
@@ -109,7 +108,7 @@ def simulate(
         step = t_max / steps
     shown = repr(network.cell)
     with jax.enable_x64(True):
-        network = eqx.tree_at(lambda net: net.cell, network, cast(network.cell, network.dtype))
+        drawn_by, network = network.seed, compilable(network)
         state = _initial_states(network, initial, samples, seed)
         drive = drive_of(network, inputs)
         # The last step is saved even where it is no multiple of save_every.
@@ -139,7 +138,7 @@ def simulate(
     settings = {
         "cell": shown,
         "n": network.n,
-        "network_seed": network.seed,
+        "network_seed": drawn_by,
         "method": method,
         "dt": step,
         "seed": seed,
