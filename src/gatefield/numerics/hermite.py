@@ -6,8 +6,9 @@ With orthonormal Hermite polynomials h_n and b_n = < f(x) h_n(x) > over a standa
 
 What a finite sum leaves out is known exactly at rho = 1, where it is largest: <f^2> - sum b_n^2
 (Parseval). For a step of width 1/gain the terms fall as exp(-pi sqrt(n) / gain) only, so steep
-gates of tanh or sigmoid form are better served by `gatefield.numerics.scale_mixture`; this file
-serves every other nonlinearity, biases, and as an independent check.
+gates of tanh or sigmoid form are better served by `gatefield.numerics.scale_mixture` (without a
+bias) and `gatefield.numerics.biased_two_point`; this file serves every other nonlinearity, and as
+an independent check.
 """
 
 from __future__ import annotations

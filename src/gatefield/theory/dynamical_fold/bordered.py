@@ -20,13 +20,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
-from gatefield.theory.dynamical_fold.homoclinic import (
-    SCALARS,
-    HalfLine,
-    half_line,
-    interpolation,
-    residual,
-)
+from gatefield.numerics.half_line import HalfLine, half_line, interpolation
+from gatefield.theory.dynamical_fold.homoclinic import SCALARS, residual
 from gatefield.theory.dynamical_fold.result import UPPER_GAIN
 
 _MAX_STEPS = 25

@@ -16,6 +16,7 @@ from jaxtyping import Array
 
 from gatefield.core.checks import as_parameter, check_count
 from gatefield.core.errors import NumericalFailureError
+from gatefield.numerics.half_line import half_line
 from gatefield.numerics.scale_mixture import tanh_two_point
 from gatefield.theory.dynamical_fold.bordered import (
     Frame,
@@ -27,7 +28,6 @@ from gatefield.theory.dynamical_fold.homoclinic import (
     SCALARS,
     core_time,
     decay_rate,
-    half_line,
     orbit_start,
 )
 from gatefield.theory.dynamical_fold.potential import LOWER_GAIN, potential_fold
