@@ -1,5 +1,10 @@
 """Theory against simulation, through one harness."""
 
+from gatefield.compare.correlations import (
+    CorrelationCheck,
+    check_correlations,
+    check_transient,
+)
 from gatefield.compare.draws import RANGES, draw_cells
 from gatefield.compare.fixed_points import nonzero_fixed_points
 from gatefield.compare.harness import Comparison, compare, compare_sizes
@@ -16,14 +21,17 @@ __all__ = [
     "RANGES",
     "REPRESENTATIVES",
     "Comparison",
+    "CorrelationCheck",
     "RegionCheck",
     "SpectrumCheck",
     "StateSpectrum",
+    "check_correlations",
     "check_region",
     "check_regions",
     "check_size",
     "check_spectra",
     "check_spectrum",
+    "check_transient",
     "compare",
     "compare_sizes",
     "draw_cells",

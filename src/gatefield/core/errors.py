@@ -17,6 +17,10 @@ class NumericalFailureError(GatefieldError, RuntimeError):
     """A computation that ended without a usable result (raised where ``throw=True``)."""
 
 
+class OutsideDomainWarning(UserWarning):
+    """A formula is used where it is known not to hold: the message says how far outside."""
+
+
 def refuse(name: str, value: object, expected: str, remedy: str) -> NoReturn:
     """Raise `InvalidInputError` with the three parts that every message has.
 

@@ -1,5 +1,5 @@
 """Theory: mean-field predictions that networks confirm."""
 
-from gatefield.theory import dynamical_fold, rmt, static
+from gatefield.theory import dmft, dynamical_fold, lyapunov, rmt, static
 
-__all__ = ["dynamical_fold", "rmt", "static"]
+__all__ = ["dmft", "dynamical_fold", "lyapunov", "rmt", "static"]

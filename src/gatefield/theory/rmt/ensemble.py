@@ -18,6 +18,7 @@ from gatefield.core.errors import InvalidInputError, refuse
 from gatefield.core.types import Float, HostArray
 from gatefield.networks import UnitJacobian
 from gatefield.networks.network import relative_gains
+from gatefield.theory.dmft import MeanField, mean_field_units
 from gatefield.theory.rmt.response import UnitResponse
 from gatefield.theory.static import StaticMeanField
 from gatefield.theory.static.sampled import sampled_units
@@ -170,9 +171,10 @@ def unit_ensemble(source: Any, *, samples: int = 4096, seed: int = 0) -> UnitEns
     source
         A `UnitJacobian` (a network's state, by `gf.linearise`: the empirical averages of Eq. A34),
         several of them (pooled: other states or networks of the same kind), a `StaticMeanField`,
-        or a `UnitEnsemble`.
+        a `MeanField`, or a `UnitEnsemble`.
     samples, seed
-        Number of quasi-random units drawn from a `StaticMeanField`, and their seed.
+        Number of quasi-random units drawn from a `StaticMeanField` or a `MeanField`, and their
+        seed.
 
     Returns
     -------
@@ -187,16 +189,20 @@ def unit_ensemble(source: Any, *, samples: int = 4096, seed: int = 0) -> UnitEns
         return source
     if isinstance(source, UnitJacobian):
         return _pooled([source])
-    if isinstance(source, StaticMeanField):
+    if isinstance(source, StaticMeanField | MeanField):
         samples, seed = check_count("samples", samples, at_least=2), check_seed(seed)
-        units = sampled_units(source, samples=samples, seed=seed)
+        options = {"samples": samples, "seed": seed}
+        if isinstance(source, MeanField):
+            units = mean_field_units(source, **options)
+        else:
+            units = sampled_units(source, **options)
         return UnitEnsemble.of_samples(source.cell, units.state, units.fields, drive=units.drive)
     if isinstance(source, Sequence) and source and not isinstance(source, str):
         if all(isinstance(each, UnitJacobian) for each in source):
             return _pooled(source)
     raise InvalidInputError(
-        f"source = {type(source).__name__}: expected a StaticMeanField, a UnitJacobian (or several)"
-        " or a UnitEnsemble. Linearise a state by gf.linearise(network, state)."
+        f"source = {type(source).__name__}: expected a StaticMeanField, a MeanField, a UnitJacobian"
+        " (or several) or a UnitEnsemble. Linearise a state by gf.linearise(network, state)."
     )
 
 

@@ -1,0 +1,333 @@
+"""Self-consistent spectra of sampled units, and the period and the step on which they are found."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from scipy import fft
+
+from gatefield.cells import AbstractCell
+from gatefield.core.types import Array, Float, HostArray
+from gatefield.networks.noise import GaussianInput
+from gatefield.numerics.anderson import Anderson
+from gatefield.numerics.periodic import covariance_of, multiplicity, refined, spectrum_of
+from gatefield.numerics.relaxation import relaxation_time
+from gatefield.theory.dmft.paths import (
+    CHUNK,
+    PathPlan,
+    Rows,
+    driving_rows,
+    fastest_rate,
+    field_spectra,
+    finer_rows,
+    initial_state,
+    output_moments,
+    quantity_spectra,
+    sweep,
+    sweep_rows,
+    zero_is_a_state,
+)
+
+_RELAXATIONS = 10.0
+_FIRST_PERIOD = 200.0
+_LARGEST_STEP = 0.2
+_STEP_RATE = 1.0
+_MOST_STEPS = 128 * CHUNK
+_MOST_HALVINGS = 3
+_PLAIN = 5  # sweeps before the first that is accelerated, so that the start decides where they lead
+_ZERO = 1e-10  # of the first outputs: below it they count as zero,
+_FADING = 1e-8  # below this if they fall
+_FREEZING = 1e-3  # part of the power that may move where it falls from sweep to sweep
+_CONSTANT = 1e-10
+_CONSTANT_ROW = 1e-5
+
+
+class Limits(NamedTuple):
+    """How long and how fine the period may be, and how closely spectra must agree."""
+
+    dt: float | None
+    period: float | None
+    max_period: float
+    tolerance: float
+    max_sweeps: int
+
+
+class Converged(NamedTuple):
+    """Where the sweeps of one batch ended.
+
+    Attributes
+    ----------
+    outputs
+        Power spectrum of each distinct output.
+    state
+        The components where the period starts.
+    history
+        Residual of each sweep, relative to each C(0).
+    frozen
+        Whether nothing moves: only the zero frequency remains.
+    finite
+        False where values were not finite; the spectra are the last finite ones.
+    """
+
+    outputs: Float[HostArray, "output frequency"]
+    state: Rows
+    history: tuple[float, ...]
+    frozen: bool
+    finite: bool
+
+    @property
+    def is_zero(self) -> bool:
+        """Whether every output is exactly zero."""
+        return not np.any(self.outputs)
+
+
+class Pilot(NamedTuple):
+    """The first batch, converged on the grid that all batches take.
+
+    Attributes
+    ----------
+    plan, noise
+        The paths.
+    found
+        The solution.
+    relaxation
+        Longest relaxation time of a component, an output, or an input.
+    step_error
+        Change of the outputs' covariances, relative to C(0), when one sweep is made in half steps.
+    """
+
+    plan: PathPlan
+    noise: list[HostArray]
+    found: Converged
+    relaxation: float
+    step_error: float
+
+
+def batch_noise(plan: PathPlan, key: Array, batch: int) -> list[HostArray]:
+    """Return the noise of one batch: of each field, then of each random input."""
+    rows = len(plan.cell.field_names) + len(plan.driven)
+    return plan.noise(jax.random.fold_in(jax.random.fold_in(key, batch), 0), rows)
+
+
+def batch_state(plan: PathPlan, key: Array, batch: int, variance: float) -> Rows:
+    """Return the random state from which a batch starts."""
+    return initial_state(plan, jax.random.fold_in(jax.random.fold_in(key, batch), 1), variance)
+
+
+# --- one batch
+
+
+def converge(
+    plan: PathPlan,
+    noise: list[HostArray],
+    outputs: Float[HostArray, "output frequency"],
+    state: Rows,
+    *,
+    target: float,
+    max_sweeps: int,
+    frozen: bool = False,
+    plain: int = 0,
+    workers: int = 1,
+) -> Converged:
+    """Sweep until the outputs have the spectra that drive them, with the noise held fixed.
+
+    Parameters
+    ----------
+    plan, noise
+        The paths.
+    outputs
+        Spectra of the distinct outputs to start from.
+    state
+        Components to start from.
+    target
+        Residual, relative to each C(0), at which to stop.
+    max_sweeps
+        Largest number of sweeps.
+    frozen
+        Whether the start is known not to move.
+    plain
+        Number of sweeps before the first that is accelerated.
+    workers
+        Threads of each Fourier transform.
+
+    Returns
+    -------
+    Converged
+    """
+    history: list[float] = []
+    accelerate, falling = None, 0
+    # The paths depend smoothly on the amplitude, also where it vanishes; not so on the power.
+    amplitude = np.sqrt(outputs)
+    scale = min(1.0, float(covariance_of(outputs)[:, 0].max()))
+    can_vanish = not plan.driven and zero_is_a_state(plan)
+    for count in range(max_sweeps):
+        used = amplitude**2
+        mapped, after = sweep(plan, noise, used, state, workers)
+        if not (np.all(np.isfinite(mapped)) and all(np.all(np.isfinite(row)) for row in after)):
+            return Converged(used, state, tuple(history), frozen, False)
+        state = after
+        moving = _moving(used), _moving(mapped)
+        if frozen:
+            mapped[:, 1:] = 0.0
+        before, now = covariance_of(used), covariance_of(mapped)
+        if can_vanish and _vanishes(before[:, 0].max(), now[:, 0].max(), scale):
+            silent = [np.zeros_like(row) for row in state]
+            return Converged(np.zeros_like(used), silent, (*history, 0.0), True, True)
+        history.append(residual(before, now))
+        if count < plain:
+            amplitude = np.sqrt(mapped)
+            continue
+        falling = falling + 1 if moving[1] < min(0.8 * moving[0], _FREEZING) else 0
+        if not frozen and (falling > 1 or max(moving) < _CONSTANT):
+            frozen, accelerate, mapped[:, 1:] = True, None, 0.0
+        elif history[-1] < target:
+            return Converged(mapped, state, tuple(history), frozen, True)
+        if accelerate is None:
+            # The squared norm of the amplitudes is then the sum of all C(0), each over itself.
+            size = np.maximum(now[:, :1], 1e-300)
+            accelerate = Anderson(np.sqrt(multiplicity(mapped.shape[1]) / size))
+        amplitude = accelerate(amplitude, np.sqrt(mapped))
+    return Converged(amplitude**2, state, tuple(history), frozen, True)
+
+
+def residual(before: HostArray, now: HostArray) -> float:
+    """Return the largest difference of covariances (output, lag), relative to each at lag 0."""
+    if not (np.all(np.isfinite(now)) and np.all(np.isfinite(before))):
+        return np.inf
+    size = np.maximum(now[:, 0], 1e-300)
+    return float(np.max(np.max(np.abs(now - before), axis=-1) / size))
+
+
+def _vanishes(before: float, now: float, scale: float) -> bool:
+    return now <= _ZERO * scale or now < before <= _FADING * scale
+
+
+def _moving(spectrum: HostArray) -> float:
+    """Return the largest part of an output's power that is not at zero frequency."""
+    total = spectrum @ multiplicity(spectrum.shape[1])
+    return float(np.max(1 - spectrum[:, 0] / np.maximum(total, 1e-300)))
+
+
+# --- the grid
+
+
+def pilot(
+    cell: AbstractCell,
+    inputs: dict[str, GaussianInput],
+    limits: Limits,
+    key: Array,
+    *,
+    samples: int,
+    start: float,
+    scheme: str,
+    dtype: str,
+) -> Pilot:
+    """Converge the first batch, and make the period longer and the step finer until they suffice.
+
+    Parameters
+    ----------
+    cell, inputs, samples, scheme, dtype
+        As in `PathPlan`.
+    limits
+        What is given, and how far to go.
+    key
+        Draws the noise and the first state.
+    start
+        Variance of the first states and fields.
+
+    Returns
+    -------
+    Pilot
+    """
+    options: dict[str, Any] = {"max_sweeps": limits.max_sweeps, "workers": 2}
+    plan = PathPlan.of_cell(
+        cell, inputs, samples=samples, steps=CHUNK, dt=1.0, scheme=scheme, dtype=dtype
+    )
+    state = batch_state(plan, key, 0, start)
+    plan = _first_grid(plan, state, limits, start)
+    noise = batch_noise(plan, key, 0)
+    mean, variance = output_moments(plan, state, start)
+    outputs = spectrum_of(mean[:, None] ** 2 + variance[:, None] * np.exp(-plan.lags()))
+    found = converge(plan, noise, outputs, state, target=limits.tolerance, plain=_PLAIN, **options)
+    halvings = 0
+    while True:
+        if not found.finite:
+            return Pilot(plan, noise, found, np.nan, np.nan)
+        relaxation = _relaxation(plan, noise, found)
+        steps = min(2 * plan.steps, _steps(limits.max_period, plan.dt))
+        longer = limits.period is None and plan.period < _RELAXATIONS * relaxation
+        longer = longer and steps > plan.steps
+        error = 0.0 if longer else _step_error(plan, noise, found)
+        finer = limits.dt is None and error > limits.tolerance and halvings < _MOST_HALVINGS
+        finer = finer and 2 * plan.steps <= _MOST_STEPS
+        if not (longer or finer):
+            break
+        if longer:
+            plan, outputs = plan.with_grid(steps, plan.dt), _longer(found.outputs, steps)
+        else:
+            plan, outputs = plan.with_grid(2 * plan.steps, plan.dt / 2), refined(found.outputs)
+            halvings += 1
+        noise = batch_noise(plan, key, 0)
+        found = _continued(plan, noise, found._replace(outputs=outputs), limits.tolerance, options)
+    found = _continued(plan, noise, found, limits.tolerance / 10, options)
+    return Pilot(plan, noise, found, *((0.0, 0.0) if found.frozen else (relaxation, error)))
+
+
+def _continued(plan, noise, found: Converged, target: float, options) -> Converged:
+    further = converge(
+        plan, noise, found.outputs, found.state, target=target, frozen=found.frozen, **options
+    )
+    return further._replace(history=(*found.history, *further.history))
+
+
+def _first_grid(plan: PathPlan, state: Rows, limits: Limits, start: float) -> PathPlan:
+    """Return the grid to begin with, whose step resolves a lone unit."""
+    dt = 1.0
+    if plan.scheme != "map":
+        rates = (1 / each.correlation_time for each in plan.moving_inputs)
+        rate = max(fastest_rate(plan, state, start), *rates, 0.0)
+        dt = limits.dt or min(_LARGEST_STEP, _STEP_RATE / max(rate, 1e-12))
+    period = limits.period or min(_FIRST_PERIOD, limits.max_period)
+    return plan.with_grid(_steps(period, dt), dt)
+
+
+def _steps(period: float, dt: float) -> int:
+    """Return a number of steps that makes up the period, whose transforms are fast."""
+    chunks = max(1, int(np.ceil(period / (dt * CHUNK) * (1 - 1e-9))))
+    fast = int(np.asarray(fft.next_fast_len(chunks, real=True)))
+    return min(fast * CHUNK, _MOST_STEPS)
+
+
+def _longer(outputs: HostArray, steps: int) -> Float[HostArray, "output frequency"]:
+    """Return spectra on a longer period: covariances go on with their last value."""
+    covariance = covariance_of(outputs)
+    added = steps // 2 + 1 - covariance.shape[1]
+    return spectrum_of(np.pad(covariance, ((0, 0), (0, added)), mode="edge"))
+
+
+def _relaxation(plan: PathPlan, noise: list[HostArray], found: Converged) -> float:
+    """Return the longest relaxation time of a component, an output or an input; 0 if frozen."""
+    times = [0.0, *(each.correlation_time for each in plan.moving_inputs)]
+    if not found.frozen:
+        rows = driving_rows(plan, noise, field_spectra(plan, found.outputs))
+        spectra, _ = quantity_spectra(plan, rows, found.state)
+        d, k = len(plan.cell.state_names), len(plan.cell.field_names)
+        if not np.all(np.isfinite(spectra)):
+            return np.inf
+        for row in covariance_of(np.concatenate([spectra[:d], spectra[d + k : d + 2 * k]])):
+            if np.ptp(row) > _CONSTANT_ROW * abs(row[0]):
+                times.append(relaxation_time(plan.lags(), row))
+    return max(times)
+
+
+def _step_error(plan: PathPlan, noise: list[HostArray], found: Converged) -> float:
+    """Return how far one sweep in half steps changes the outputs' covariances."""
+    if plan.scheme != "rk4" or found.frozen:
+        return 0.0
+    fields = field_spectra(plan, found.outputs)
+    coarse, _ = sweep_rows(plan, driving_rows(plan, noise, fields), found.state)
+    half = plan.with_grid(2 * plan.steps, plan.dt / 2)
+    fine, _ = sweep_rows(half, finer_rows(plan, noise, fields), found.state)
+    return residual(covariance_of(coarse), covariance_of(fine)[:, ::2])

@@ -1,0 +1,218 @@
+"""Moving states of the gated form: where Newton's method starts, and on which half line."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gatefield.core.types import Float, HostArray
+from gatefield.theory.dmft.gated_form import GatedForm
+from gatefield.theory.dmft.lag_equations import (
+    Frame,
+    LagSolution,
+    grid_of,
+    horizon_of,
+    is_covariance,
+    newton,
+    relax,
+    scale_of,
+    strength_at,
+    tail_rate,
+    values_at,
+)
+from gatefield.theory.dmft.potential import (
+    PotentialSolution,
+    core_time,
+    moving_states,
+    orbit,
+)
+from gatefield.theory.dmft.potential import tail_rate as potential_tail_rate
+
+LAGS = 64
+_FINER = 96
+_ACCEPTED = 1e-8  # residual, relative to C(0)
+_SILENT = 1e-12  # C_h(0) that relaxation without input to h ends at if it ends at zero
+_LEAST = 1e-20  # C_h(0) whose shape is not rounding
+_MOVES = 1e-6  # smallest fall of a covariance, relative to its value at lag 0
+_LONGEST = 1e12  # core of C_h, in time constants
+_LADDER = (0.1, 0.25, 0.5, 0.75, 1.0)
+_LARGEST_TRUNCATION = 1e-4
+_STEPS = 40  # of C_h(0), from one moving state to the one it pairs with
+
+
+def lag_solutions(form: GatedForm, start: float, *, paired: bool) -> tuple[LagSolution, ...]:
+    """Return every moving state that was found, ascending in C_h(0).
+
+    Parameters
+    ----------
+    form
+        The equations.
+    start
+        C_h(0) from which relaxation starts where the potential method offers no state: for inputs
+        that vary in time, and where only gates of finite speed allow chaos.
+    paired
+        Whether a fixed point is stable: moving states then come in pairs, the smaller of which
+        divides the starts that lead to chaos from those that do not.
+
+    Returns
+    -------
+    tuple of LagSolution
+    """
+    found = []
+    if form.static_input:
+        for each in moving_states(form):
+            solution = _from_potential(form, each)
+            if solution is not None:
+                found.append(solution)
+    if not found:
+        solution = _from_relaxation(form, start)
+        if solution is not None:
+            found.append(solution)
+    distinct = _distinct(found)
+    if paired and len(distinct) == 1 and distinct[0].converged:
+        other = _partner(form, distinct[0])
+        if other is not None:
+            return _distinct([*distinct, other])
+    return distinct
+
+
+def follow(form: GatedForm, nearby: LagSolution) -> LagSolution | None:
+    """Return the moving state of a form from that of a similar one (continuation)."""
+    return _settled(form, nearby.frame, nearby.C)
+
+
+def _from_potential(form: GatedForm, state: PotentialSolution) -> LagSolution | None:
+    rate = potential_tail_rate(form, state)
+    core = core_time(form, state)
+    if not core < _LONGEST:
+        return None  # nothing moves but rounding
+    frame = Frame(core, 34.0 / rate + 12.0 * max(form.tau), LAGS)
+    lags = grid_of(frame).lags
+    C_h = orbit(form, state, lags)
+    C_phi = form.phi(C_h, float(C_h[0]))[0]
+    V = form.input(lags)
+    start = np.stack([C_h, C_phi + V[1], C_phi + V[2]])
+    direct = _settled(form, frame, start)
+    if direct is not None:
+        return direct
+    # Gates of finite speed change the state too much for one step: slow them down in turn.
+    C, now = start, None
+    for part in _LADDER:
+        tau = (1.0, part * form.tau[1], part * form.tau[2])
+        now = _settled(form._replace(tau=tau), frame, C)
+        if now is None:
+            return None
+        frame, C = now.frame, now.C
+    return now
+
+
+def _from_relaxation(form: GatedForm, start: float) -> LagSolution | None:
+    slowest = max(form.tau) / max(float(np.sqrt(form.gate_z.average(1.0))), 1e-3)
+    times = [t for v, t in zip(form.input_variance, form.input_time, strict=True) if v > 0]
+    slowest = max([slowest, *(t for t in times if np.isfinite(t))])
+    frame = Frame(slowest, 60.0 * slowest, LAGS)
+    for _ in range(4):
+        lags = grid_of(frame).lags
+        shape = np.exp(-0.5 * (lags / frame.scale) ** 2)
+        C_h = start * shape
+        C = np.stack([C_h, *(form.phi(C_h, start)[0] + form.input_variance[k] for k in (1, 2))])
+        C, _ = relax(form, frame, C)
+        if not np.all(np.isfinite(C)):
+            return None
+        if C[0, 0] < _SILENT and form.input_variance[0] == 0:
+            return _gates_alone(form, frame)
+        if np.max(_falls(C)) < _MOVES:
+            return None
+        needed = horizon_of(form, C) if tail_rate(form, C) > 0 else 4 * frame.horizon
+        if needed <= 2 * frame.horizon:
+            break
+        frame = Frame(frame.scale, min(needed, 4 * frame.horizon), LAGS)
+    return _settled(form, frame, C)
+
+
+def _gates_alone(form: GatedForm, frame: Frame) -> LagSolution | None:
+    """Return the state at h = 0 whose gates follow their inputs; none where these are constant."""
+    if form.static_input:
+        return None
+    C = np.zeros((3, _FINER))
+    frame = Frame(frame.scale, frame.horizon, _FINER)
+    C, _ = relax(form, frame, C, sweeps=2)
+    return LagSolution(frame, grid_of(frame).lags, C, 0.0, (0.0,), 0.0, True)
+
+
+def _partner(form: GatedForm, one: LagSolution) -> LagSolution | None:
+    """Return the moving state that merges with the given one where both end, if there is one."""
+    frame, before = Frame(one.frame.scale, one.frame.horizon, LAGS), (one.C[0, 0], 1.0)
+    C = values_at(one.frame, one.C, grid_of(frame).lags)
+    ratio = 0.9995
+    if not strength_at(form, frame, C, ratio * before[0])[1] < 1:
+        ratio = 1 / ratio
+    for _ in range(_STEPS):
+        variance = before[0] * ratio
+        C, strength = strength_at(form, frame, C, variance)
+        if not np.isfinite(strength) or not _moves(C, (0.0,)):
+            return None
+        if strength > 1 and before[1] <= 1:
+            part = (1 - before[1]) / (strength - before[1])
+            found = _settled(form, frame, C * (1 - (1 - part) * (1 - before[0] / variance)))
+            same = found is None or abs(found.C[0, 0] / one.C[0, 0] - 1) < 1e-6
+            return None if same else found
+        before = (variance, strength)
+        lags = grid_of(frame).lags
+        new = Frame(scale_of(_moving(C), lags), horizon_of(form, C), LAGS)
+        C, frame = values_at(frame, C, grid_of(new).lags), new
+        ratio = float(np.clip(ratio**1.6, 0.7, 1.4))
+    return None
+
+
+def _settled(form: GatedForm, frame: Frame, C: HostArray) -> LagSolution | None:
+    """Solve, choose the half line anew by what was found, and solve again on a finer one."""
+    for _ in range(4):
+        C, history = newton(form, frame, C)
+        lags = grid_of(frame).lags
+        if not _moves(C, history):
+            return None
+        scale, horizon = scale_of(_moving(C), lags), horizon_of(form, C)
+        fits = 0.5 < scale / frame.scale < 2 and 0.8 < horizon / frame.horizon < 1.25
+        if fits:
+            break
+        new = Frame(scale, horizon, frame.count)
+        C, frame = values_at(frame, C, grid_of(new).lags), new
+    lags = grid_of(frame).lags
+    fine = Frame(frame.scale, 1.2 * frame.horizon, _FINER)
+    fine_lags = grid_of(fine).lags
+    better, more = newton(form, fine, values_at(frame, C, fine_lags))
+    if not _moves(better, more):
+        return None
+    truncation = abs(better[0, 0] - C[0, 0]) / better[0, 0]
+    good = (
+        more[-1] < _ACCEPTED
+        and truncation < _LARGEST_TRUNCATION
+        and tail_rate(form, better) > 0
+        and is_covariance(fine, better)
+    )
+    return LagSolution(fine, fine_lags, better, more[-1], (*history, *more), truncation, bool(good))
+
+
+def _moves(C: Float[HostArray, "component lag"], history: tuple[float, ...]) -> bool:
+    if not np.all(np.isfinite(C)) or history[-1] > 1e-5:
+        return False
+    return bool(C[0, 0] > _LEAST and np.max(_falls(C)) > _MOVES)
+
+
+def _falls(C: Float[HostArray, "component lag"]) -> Float[HostArray, " component"]:
+    return (C[:, 0] - C.min(axis=1)) / np.maximum(C[:, 0], 1e-300)
+
+
+def _moving(C: Float[HostArray, "component lag"]) -> Float[HostArray, " lag"]:
+    """Return C_h, or where h stands still while inputs move a gate, that gate's covariance."""
+    falls = _falls(C)
+    return C[0 if falls[0] > _MOVES else int(np.argmax(falls))]
+
+
+def _distinct(found: list[LagSolution]) -> tuple[LagSolution, ...]:
+    ordered = sorted(found, key=lambda each: each.C[0, 0])
+    kept: list[LagSolution] = []
+    for each in ordered:
+        if not kept or each.C[0, 0] > kept[-1].C[0, 0] * (1 + 1e-6):
+            kept.append(each)
+    return tuple(kept)

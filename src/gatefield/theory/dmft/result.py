@@ -1,0 +1,162 @@
+"""What dynamical mean-field theory returns: correlation functions of everything in a unit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import equinox as eqx
+import numpy as np
+from scipy.interpolate import PchipInterpolator
+
+from gatefield.cells import AbstractCell, AbstractMap
+from gatefield.core.checks import check_choice
+from gatefield.core.results import AbstractResult, Status, quantity
+from gatefield.core.types import Float, HostArray
+from gatefield.networks.noise import GaussianInput
+from gatefield.numerics.relaxation import relaxation_time
+from gatefield.theory.dmft.lag_equations import Frame, values_at
+
+
+class MeanField(AbstractResult):
+    r"""A stationary solution of dynamical mean-field theory (Eqs. C19-C25), N to infinity.
+
+    Names are those of `gatefield.cells.quantity_names`: the components of the state ("h"), the
+    coupling fields ("eta_h"), the outputs that these receive ("y_h"), and the cell's observables
+    ("phi", "sigma_z"). A covariance is the second moment :math:`\langle q(t)\,q(t+\tau)\rangle`
+    over units; where means or static parts exist it does not decay to zero.
+
+    Attributes
+    ----------
+    lags
+        tau >= 0, ascending from 0, in units of the units' time constant (steps of a map); evenly
+        spaced for "sampled", denser at 0 for the lag equations.
+    covariance
+        Second moment of each quantity at each lag, by name.
+    standard_error
+        Its sampling error: over independent batches for "sampled", zero for the lag equations.
+    mean, mean_standard_error
+        Mean over units of each quantity, by name.
+    residual
+        Largest violation of self-consistency, relative to each covariance at lag 0.
+    truncation
+        Estimated relative error from finite numbers of lags (lag equations) or from the step and
+        the finite period (sampled).
+    history
+        Residual after each sweep or Newton step; for "sampled" the largest over batches.
+    spectra
+        For "sampled": power spectrum of each field in each batch, by field name (batch,
+        frequency), from which `units` draws paths; empty for the lag equations.
+    cell
+        The cell that was solved.
+    inputs
+        The Gaussian inputs, by drive name.
+    method
+        "lag equations" (exact), "separable" (approximation, C22-C24) or "sampled" (exact up to
+        sampling).
+    status
+        OK; NOT_CONVERGED if the residual or the truncation stayed above tolerance, if no period
+        was long enough, or if the solution is no covariance; DIVERGED if paths were not finite.
+    settings
+        What made the solution: samples, batches, step, period, seed.
+    """
+
+    lags: Float[HostArray, " lag"] = eqx.field(metadata=quantity("lag", unit="time constant"))
+    covariance: dict[str, Float[HostArray, " lag"]] = eqx.field(metadata=quantity("lag"))
+    standard_error: dict[str, Float[HostArray, " lag"]] = eqx.field(metadata=quantity("lag"))
+    mean: dict[str, Float[HostArray, ""]] = eqx.field(metadata=quantity())
+    mean_standard_error: dict[str, Float[HostArray, ""]] = eqx.field(metadata=quantity())
+    residual: Float[HostArray, ""] = eqx.field(metadata=quantity())
+    truncation: Float[HostArray, ""] = eqx.field(metadata=quantity())
+    history: Float[HostArray, " sweep"] = eqx.field(metadata=quantity("sweep"))
+    spectra: dict[str, Float[HostArray, "batch frequency"]] = eqx.field(
+        metadata=quantity("batch", "frequency")
+    )
+    cell: AbstractCell
+    inputs: dict[str, GaussianInput]
+    method: str = eqx.field(static=True)
+    status: Status = eqx.field(static=True)
+    settings: tuple[tuple[str, object], ...] = eqx.field(static=True)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the quantities."""
+        return tuple(self.covariance)
+
+    @property
+    def is_map(self) -> bool:
+        """Whether lags count steps."""
+        return isinstance(self.cell, AbstractMap)
+
+    @property
+    def fluctuates(self) -> bool:
+        """Whether the state moves; if not, it is a fixed point and every covariance is constant.
+
+        A quantity counts as constant whose covariance varies by less than 1e-6 of the variance over
+        units (1e-4 if sampled, in single precision).
+        """
+        least = 1e-4 if self.method == "sampled" else 1e-6
+        return any(
+            values[0] - values.min()
+            > least * abs(values[0] - self.mean[name] ** 2) + 1e-12 * abs(values[0])
+            for name, values in self.covariance.items()
+        )
+
+    def relaxation_time(self, name: str = "h") -> float:
+        """Return the lag at which a covariance has fallen to 1/e of the way to its last value."""
+        check_choice("name", name, self.names)
+        return relaxation_time(self.lags, self.covariance[name])
+
+    def at(self, name: str, lags: Float[HostArray, "..."]) -> Float[HostArray, "..."]:
+        """Return a covariance at other lags; it is even, and constant beyond the last lag.
+
+        Solutions of the lag equations are polynomials in arcsinh(lag / scale) and lose nothing;
+        sampled ones are interpolated by monotone cubics.
+        """
+        check_choice("name", name, self.names)
+        points = np.minimum(np.abs(np.asarray(lags, float)), self.lags[-1])
+        settings: dict[str, Any] = dict(self.settings)
+        if "scale" in settings:
+            frame = Frame(settings["scale"], settings["horizon"], settings["count"])
+            values = values_at(frame, self.covariance[name], points.ravel())
+            return values.reshape(points.shape)
+        return PchipInterpolator(self.lags, self.covariance[name])(points)
+
+
+class TransientMeanField(AbstractResult):
+    r"""Two-time correlations of a network that starts from independent random states.
+
+    Attributes
+    ----------
+    times
+        Times t, in units of the units' time constant; step numbers for maps.
+    covariance
+        Second moment :math:`\langle q(t)\,q(t')\rangle` over units, (time, time), by name.
+    standard_error
+        Its sampling error, over independent batches.
+    mean, mean_standard_error
+        Mean over units at each time, by name.
+    cell
+        The cell.
+    status
+        OK; DIVERGED if paths were not finite.
+    settings
+        What made the solution: samples, batches, step, seed, initial variance.
+    """
+
+    times: Float[HostArray, " time"] = eqx.field(metadata=quantity("time", unit="time constant"))
+    covariance: dict[str, Float[HostArray, "time time"]] = eqx.field(
+        metadata=quantity("time", "later_time")
+    )
+    standard_error: dict[str, Float[HostArray, "time time"]] = eqx.field(
+        metadata=quantity("time", "later_time")
+    )
+    mean: dict[str, Float[HostArray, " time"]] = eqx.field(metadata=quantity("time"))
+    mean_standard_error: dict[str, Float[HostArray, " time"]] = eqx.field(metadata=quantity("time"))
+    cell: AbstractCell
+    status: Status = eqx.field(static=True)
+    settings: tuple[tuple[str, object], ...] = eqx.field(static=True)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the quantities."""
+        return tuple(self.covariance)

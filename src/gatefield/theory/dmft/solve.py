@@ -1,0 +1,335 @@
+"""`solve_dmft`: the stationary dynamical mean field of any cell, by the method that fits it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from gatefield.cells import AbstractCell, AbstractMap
+from gatefield.cells.base import check_cell
+from gatefield.core.checks import as_number, check_choice, check_count, check_names, check_seed
+from gatefield.core.errors import NumericalFailureError, OutsideDomainWarning, refuse
+from gatefield.core.results import Status
+from gatefield.networks.noise import GaussianInput
+from gatefield.theory.dmft.frozen import (
+    frozen_mean_field,
+    frozen_states,
+    is_stable,
+    lost_mean_field,
+)
+from gatefield.theory.dmft.gated_form import GatedForm, gated_form, has_gated_form
+from gatefield.theory.dmft.lag_equations import LagSolution
+from gatefield.theory.dmft.moving import follow, lag_solutions
+from gatefield.theory.dmft.packing import moving_mean_field
+from gatefield.theory.dmft.result import MeanField
+from gatefield.theory.dmft.sampled import solve_sampled
+from gatefield.theory.static import StaticMeanField
+
+METHODS = ("auto", "lag equations", "separable", "sampled")
+SEPARABLE_DOMAIN = 1.0
+"""Largest alpha_z sqrt(C_z(0)) at which the separable approximation is used without a warning."""
+
+_LEAST_START = 1e-6  # of C_h(0), where relaxation starts
+
+
+def solve_dmft(
+    cell: AbstractCell,
+    *,
+    inputs: Mapping[str, GaussianInput | float] | None = None,
+    method: str = "auto",
+    start: float = 1.0,
+    samples: int = 1000,
+    batches: int = 8,
+    dt: float | None = None,
+    period: float | None = None,
+    max_period: float = 3200.0,
+    tolerance: float = 1e-3,
+    max_sweeps: int = 100,
+    scheme: str = "rk4",
+    dtype: str = "float32",
+    seed: int = 0,
+    progress: bool | None = None,
+    throw: bool = True,
+) -> MeanField:
+    r"""Solve the stationary dynamical mean-field theory of a cell.
+
+    A unit is driven by Gaussian fields whose covariance is that of its own outputs,
+
+    .. math:: \langle\eta^a(t)\,\eta^a(t+\tau)\rangle
+        = \mathrm{gain}_a^2 \langle y^a(t)\,y^a(t+\tau)\rangle ,
+
+    with independent fields a. For the gated RNN (Eqs. C19-C25) at alpha_z = 0 and for the vanilla
+    network this closes in the correlation functions ("lag equations", exact, within a second); for
+    alpha_z > 0 an approximation does ("separable", C22-C24). For every other case units are sampled
+    and their paths iterated until fields and outputs agree ("sampled", exact up to sampling).
+
+    Parameters
+    ----------
+    cell
+        Any cell with shared (scalar) parameters.
+    inputs
+        Gaussian input by drive name, `GaussianInput` or a constant.
+    method
+        "auto" takes the lag equations where they are exact, and samples otherwise.
+    start
+        Variance of the states from which the network starts. Where several states exist (a chaotic
+        one beside a stable fixed point, say) it decides which is returned.
+    samples, batches
+        For "sampled": paths in each of several independent batches, whose scatter is the error.
+    dt
+        For "sampled": step of a flow; by default from the cell's own rates.
+    period, max_period
+        For "sampled": length of the periodic paths, in time constants or steps. By default doubled
+        until it is ten relaxation times, but not beyond ``max_period``.
+    tolerance, max_sweeps
+        For "sampled": largest residual relative to each C(0), and number of sweeps.
+    scheme
+        For "sampled": "rk4", or "euler" to compare with networks stepped by Euler's method.
+    dtype
+        For "sampled": precision of the paths.
+    seed
+        For "sampled": draws the noise.
+    progress
+        For "sampled": True shows a progress bar, None on a terminal after some seconds.
+    throw
+        Raise if the solution is not OK; otherwise its status says so.
+
+    Returns
+    -------
+    MeanField
+        Covariances of every state, field, output and observable.
+
+    Raises
+    ------
+    InvalidInputError
+        For an option that does not fit the cell.
+    NumericalFailureError
+        If ``throw`` and no solution converged.
+
+    Warns
+    -----
+    OutsideDomainWarning
+        If "separable" is used where :math:`\alpha_z\sqrt{C_z(0)} > 1`: correlation times are then
+        wrong by tens of per cent, and more beyond.
+
+    Assumptions
+    -----------
+    N to infinity, independent Gaussian couplings, a stationary state. For large alpha_z at
+    alpha_r = 0 there is none that can be reached: the state depends on history, and
+    `solve_transient` follows it.
+
+    References
+    ----------
+    Krishnamurthy, Can and Schwab, PRX 12, 011011 (2022), Eqs. C19-C25.
+    """
+    check_cell(cell)
+    given = gaussian_inputs(cell, inputs)
+    check_choice("method", method, METHODS)
+    start = as_number("start", start, nonnegative=True)
+    if resolved_method(cell, given, method) == "sampled":
+        found = solve_sampled(
+            cell,
+            inputs=given,
+            start=start,
+            samples=check_count("samples", samples, at_least=2),
+            batches=check_count("batches", batches, at_least=2),
+            dt=dt,
+            period=period,
+            max_period=max_period,
+            tolerance=as_number("tolerance", tolerance, positive=True),
+            max_sweeps=check_count("max_sweeps", max_sweeps),
+            scheme=scheme,
+            dtype=dtype,
+            seed=check_seed(seed),
+            progress=progress,
+        )
+    else:
+        form = checked_form(cell, given, method)
+        found = _chosen(cell, given, form, start)[0]
+        _warn_outside(form, found)
+    return _raised(found, throw)
+
+
+def follow_dmft(
+    cells: Sequence[AbstractCell],
+    *,
+    inputs: Mapping[str, GaussianInput | float] | None = None,
+    method: str = "auto",
+    start: float = 1.0,
+) -> tuple[MeanField, ...]:
+    """Solve the lag equations along a line of parameters, each from the one before (continuation).
+
+    Parameters
+    ----------
+    cells
+        Gated or vanilla RNNs whose parameters change in small steps.
+    inputs, method, start
+        As in `solve_dmft`; sampled solutions are not continued.
+
+    Returns
+    -------
+    tuple of MeanField
+        One for each cell. A moving state is followed while it exists; where it ends, and at first,
+        the state that ``start`` leads to is taken. A status other than OK is not raised.
+
+    Raises
+    ------
+    InvalidInputError
+        For cells whose theory does not close in correlation functions.
+    """
+    before: LagSolution | None = None
+    results = []
+    for cell in cells:
+        check_cell(cell)
+        given = gaussian_inputs(cell, inputs)
+        form = checked_form(cell, given, method)
+        now = None if before is None else follow(form, before)
+        if now is None or not now.converged:
+            result, now = _chosen(cell, given, form, start)
+        else:
+            result = moving_mean_field(cell, given, form, now)
+        results.append(result)
+        before = now
+    return tuple(results)
+
+
+def mean_field_branches(
+    cell: AbstractCell,
+    *,
+    inputs: Mapping[str, GaussianInput | float] | None = None,
+    method: str = "auto",
+) -> tuple[MeanField, ...]:
+    """Return every state of a gated or vanilla RNN: fixed points, then moving ones, ascending.
+
+    Parameters
+    ----------
+    cell, inputs, method
+        As in `solve_dmft`, for cells whose theory closes in correlation functions.
+
+    Returns
+    -------
+    tuple of MeanField
+        Fixed points that are stable, and every moving state that was found. Of two moving states
+        beside a stable fixed point the smaller is unstable: starts below it end in the fixed point.
+
+    Raises
+    ------
+    InvalidInputError
+        For another cell.
+    """
+    check_cell(cell)
+    given = gaussian_inputs(cell, inputs)
+    form = checked_form(cell, given, method)
+    frozen = [each for each in frozen_states(cell, given, form) if is_stable(each)]
+    moving = lag_solutions(form, 1.0, paired=bool(frozen))
+    return (
+        *(frozen_mean_field(cell, given, form, each) for each in frozen),
+        *(moving_mean_field(cell, given, form, each) for each in moving),
+    )
+
+
+def gaussian_inputs(
+    cell: AbstractCell, inputs: Mapping[str, GaussianInput | float] | None
+) -> dict[str, GaussianInput]:
+    """Check inputs and return them as `GaussianInput` by drive name; zero ones are left out."""
+    inputs = {} if inputs is None else inputs
+    if not isinstance(inputs, Mapping):
+        remedy = "For instance {'h': GaussianInput(variance=0.04)}."
+        refuse("inputs", type(inputs).__name__, "a mapping from drive names", remedy)
+    check_names("inputs", inputs, cell.drive_names)
+    found: dict[str, GaussianInput] = {}
+    for name, value in inputs.items():
+        if callable(value) and not isinstance(value, GaussianInput):
+            remedy = "solve_transient takes functions of time."
+            refuse(f"inputs[{name!r}]", value, "a GaussianInput or a number", remedy)
+        one = (
+            value
+            if isinstance(value, GaussianInput)
+            else GaussianInput(mean=_mean(name, value), variance=0.0)
+        )
+        if float(one.mean) != 0 or float(one.variance) > 0:
+            found[name] = one
+    return found
+
+
+def _mean(name: str, value: Any) -> float:
+    return as_number(f"inputs[{name!r}]", value)
+
+
+def resolved_method(cell: AbstractCell, inputs: dict[str, GaussianInput], method: str) -> str:
+    """Return the method that "auto" stands for."""
+    if method != "auto":
+        return method
+    if not has_gated_form(cell) or isinstance(cell, AbstractMap):
+        return "sampled"
+    alpha_z = float(getattr(cell, "alpha_z", 0.0))
+    return "lag equations" if alpha_z == 0 else "sampled"
+
+
+def checked_form(cell: AbstractCell, inputs: dict[str, GaussianInput], method: str) -> GatedForm:
+    """Return the gated form, refusing the exact method where it is not exact."""
+    form = gated_form(cell, inputs)
+    if method in ("auto", "lag equations") and not form.exact:
+        remedy = "Use 'separable' for an approximation, or solve_dmft with 'sampled'."
+        refuse("method", method, "another one for alpha_z > 0", remedy)
+    return form
+
+
+def _chosen(
+    cell: AbstractCell, inputs: dict[str, GaussianInput], form: GatedForm, start: float
+) -> tuple[MeanField, LagSolution | None]:
+    """Return the state to which a start of the given variance leads, and how it moves if it does.
+
+    Starts climb to the largest state that they can reach: unstable fixed points, and the smaller of
+    two moving states, hold back what starts below them.
+    """
+    frozen = frozen_states(cell, inputs, form)
+    stable = any(is_stable(each) for each in frozen)
+    moving = lag_solutions(form, max(start, _LEAST_START), paired=stable)
+    dividing = len(moving) - 1 if stable else 0
+    attract: list[tuple[float, StaticMeanField | LagSolution]] = [
+        (float(each.C[0, 0]), each) for each in moving[dividing:]
+    ]
+    attract += [(float(each.variance["h"]), each) for each in frozen if is_stable(each)]
+    attract.sort(key=lambda pair: pair[0])
+    held = [float(each.C[0, 0]) for each in moving[:dividing]]
+    held += [float(each.variance["h"]) for each in frozen if not is_stable(each)]
+    reached = [
+        each for size, each in attract if all(start > other for other in held if other < size)
+    ]
+    chosen = (reached or [each for _, each in attract] or [None])[-1 if reached else 0]
+    if isinstance(chosen, LagSolution):
+        return moving_mean_field(cell, inputs, form, chosen), chosen
+    if chosen is not None:
+        return frozen_mean_field(cell, inputs, form, chosen), None
+    return lost_mean_field(cell, inputs, form, frozen), None
+
+
+def _warn_outside(form: GatedForm, found: MeanField) -> None:
+    if form.exact or not found.fluctuates:
+        return
+    sharpness = form.gate_z.gain * float(np.sqrt(found.covariance["z"][0]))
+    if sharpness > SEPARABLE_DOMAIN:
+        warnings.warn(
+            f"separable approximation at alpha_z sqrt(C_z(0)) = {sharpness:.3g}: expected at most "
+            f"{SEPARABLE_DOMAIN:g}. Use method='sampled', which is exact up to its error bars.",
+            OutsideDomainWarning,
+            stacklevel=4,
+        )
+
+
+def _raised(found: MeanField, throw: bool) -> MeanField:
+    if throw and found.status is not Status.OK:
+        remedies = {
+            "sampled": "Raise max_sweeps, samples or max_period, or reduce dt",
+            "lag equations": "Try another start, or method='sampled'",
+            "separable": "Try another start, or method='sampled'",
+        }
+        raise NumericalFailureError(
+            f"solve_dmft ended with status {found.status.value!r} (residual "
+            f"{float(found.residual):.3g}). {remedies[found.method]}; throw=False returns it."
+        )
+    return found

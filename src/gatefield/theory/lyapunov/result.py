@@ -1,0 +1,56 @@
+"""What the theory of the largest Lyapunov exponent returns."""
+
+from __future__ import annotations
+
+import equinox as eqx
+
+from gatefield.core.results import AbstractResult, Status, quantity
+from gatefield.core.types import Float, HostArray
+from gatefield.theory.dmft import MeanField
+
+
+class MeanFieldLyapunov(AbstractResult):
+    """The largest Lyapunov exponent of a mean-field solution, natural log.
+
+    Attributes
+    ----------
+    exponent
+        Per unit of the units' time constant (flows) or per step (maps). At a fixed point it is the
+        leading edge of the Jacobian's spectrum (for maps its logarithm).
+    standard_error
+        Sampling error over independent batches; zero for "operator" and "leading edge".
+    truncation
+        Error of the discretisation: the exponent found in the odd sector, where zero is exact; NaN
+        where there is no such test (inputs that vary in time, sampled paths, fixed points).
+    batch_exponents
+        For "sampled": the exponent of each batch.
+    lags, mode
+        For "operator": the lags, and the growing perturbation's covariance X_h there, 1 at lag 0.
+    method
+        "operator" (Eqs. 10-11), "sampled", or "leading edge".
+    approximate
+        Whether the separable approximation entered (alpha_z > 0).
+    status
+        OK, or NOT_CONVERGED.
+    mean_field
+        The solution whose exponent this is.
+    """
+
+    exponent: Float[HostArray, ""] = eqx.field(metadata=quantity(unit="1 / time constant"))
+    standard_error: Float[HostArray, ""] = eqx.field(metadata=quantity(unit="1 / time constant"))
+    truncation: Float[HostArray, ""] = eqx.field(metadata=quantity(unit="1 / time constant"))
+    batch_exponents: Float[HostArray, " batch"] = eqx.field(
+        metadata=quantity("batch", unit="1 / time constant")
+    )
+    lags: Float[HostArray, " lag"] = eqx.field(metadata=quantity("lag", unit="time constant"))
+    mode: Float[HostArray, " lag"] = eqx.field(metadata=quantity("lag"))
+    method: str = eqx.field(static=True)
+    approximate: bool = eqx.field(static=True)
+    status: Status = eqx.field(static=True)
+    mean_field: MeanField
+
+    @property
+    def chaotic(self) -> bool:
+        """Whether the exponent is positive by more than three of its errors."""
+        error = float(self.standard_error) + (0.0 if self.method == "sampled" else 1e-9)
+        return bool(self.exponent > 3 * error)
