@@ -18,7 +18,13 @@ from cyclopts.config import Toml
 from pydantic import ValidationError
 
 from gatefield import __version__
-from gatefield.cli.config import FiguresConfig, PhasesConfig, SpectrumConfig
+from gatefield.cli.config import (
+    CorrelationsConfig,
+    FiguresConfig,
+    LyapunovConfig,
+    PhasesConfig,
+    SpectrumConfig,
+)
 from gatefield.core.errors import GatefieldError
 
 BAD_INPUT = 2
@@ -27,8 +33,8 @@ INTERRUPTED = 130
 
 app = App(
     name="gatefield",
-    help="The theory of gating in recurrent networks: phase diagrams and spectra, each "
-    "prediction next to a simulated network.",
+    help="The theory of gating in recurrent networks: phase diagrams, spectra, correlations and "
+    "chaos, each prediction next to a simulated network.",
     version=__version__,
 )
 
@@ -68,6 +74,30 @@ def spectrum(*, config: SpectrumConfig | None = None) -> int:
     from gatefield.cli.spectrum import run
 
     return run(SpectrumConfig.model_validate({}) if config is None else config)
+
+
+@app.command
+def correlations(*, config: CorrelationsConfig | None = None) -> int:
+    """Compare correlation functions in networks with dynamical mean-field theory.
+
+    Solves the theory of any cell, simulates networks beside it, prints both, and writes a figure
+    and a netCDF file. Exits with 1 if theory and networks disagree and --strict was given.
+    """
+    from gatefield.cli.correlations import run
+
+    return run(CorrelationsConfig.model_validate({}) if config is None else config)
+
+
+@app.command
+def lyapunov(*, config: LyapunovConfig | None = None) -> int:
+    """Predict the largest Lyapunov exponent, beside networks: --theory, and --sweep for a line.
+
+    Prints every state of the mean-field theory with its exponent and what networks do, and writes a
+    figure and a netCDF file. Exits with 1 if theory and networks disagree and --strict was given.
+    """
+    from gatefield.cli.lyapunov import run
+
+    return run(LyapunovConfig.model_validate({}) if config is None else config)
 
 
 @app.command

@@ -13,8 +13,14 @@ from gatefield.core.checks import check_choice
 
 FIGURES = {
     "fig01": "Jacobian spectra of the gated RNN: slow modes, pinching, and where there is none",
+    "fig03": "the largest Lyapunov exponent through both transitions to chaos (panels c, d)",
+    "fig04": "the discontinuous transition: fixed points appear, then chaos",
     "fig07": "the phase diagram (what `gatefield phases` draws)",
     "fig08": "Eq. 5 against the exact spectral curve of states that move",
+    "fig09": "correlation functions by mean-field theory against networks",
+    "fig10": "where the correlators of h and of the update gate factorise, and where not",
+    "marginal": "switch-like update gates: the exponent tends to zero",
+    "schroedinger": "the exponent of the vanilla network as a bound state of its own dynamics",
 }
 """What there is, by name; modules are imported when asked for."""
 

@@ -1,16 +1,28 @@
 """Results drawn on matplotlib axes: every function takes ``ax`` and returns it."""
 
+from gatefield.plotting.correlations import correlation_figure, plot_correlation, symbol
+from gatefield.plotting.lyapunov import (
+    plot_exponents,
+    plot_measured_exponents,
+    plot_schroedinger,
+)
 from gatefield.plotting.phases import legend_handles, plot_phase_diagram
 from gatefield.plotting.spectrum import plot_spectral_density, plot_spectrum, spectrum_figure
 from gatefield.plotting.style import FORMATS, save_figure, style
 
 __all__ = [
     "FORMATS",
+    "correlation_figure",
     "legend_handles",
+    "plot_correlation",
+    "plot_exponents",
+    "plot_measured_exponents",
     "plot_phase_diagram",
+    "plot_schroedinger",
     "plot_spectral_density",
     "plot_spectrum",
     "save_figure",
     "spectrum_figure",
     "style",
+    "symbol",
 ]

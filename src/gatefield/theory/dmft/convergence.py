@@ -4,30 +4,34 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 from scipy import fft
 
-from gatefield.cells import AbstractCell
+from gatefield.cells import AbstractCell, unit_blocks
 from gatefield.core.types import Array, Float, HostArray
 from gatefield.networks.noise import GaussianInput
 from gatefield.numerics.anderson import Anderson
 from gatefield.numerics.periodic import covariance_of, multiplicity, refined, spectrum_of
 from gatefield.numerics.relaxation import relaxation_time
+from gatefield.theory.dmft.beginning import (
+    fastest_rate,
+    initial_state,
+    output_moments,
+    zero_is_a_state,
+)
 from gatefield.theory.dmft.paths import (
     CHUNK,
     PathPlan,
     Rows,
     driving_rows,
-    fastest_rate,
     field_spectra,
     finer_rows,
-    initial_state,
-    output_moments,
     quantity_spectra,
     sweep,
     sweep_rows,
-    zero_is_a_state,
 )
 
 _RELAXATIONS = 10.0
@@ -38,10 +42,15 @@ _MOST_STEPS = 128 * CHUNK
 _MOST_HALVINGS = 3
 _PLAIN = 5  # sweeps before the first that is accelerated, so that the start decides where they lead
 _ZERO = 1e-10  # of the first outputs: below it they count as zero,
-_FADING = 1e-8  # below this if they fall
+_FADING = 1e-7  # below this if they fall
 _FREEZING = 1e-3  # part of the power that may move where it falls from sweep to sweep
 _CONSTANT = 1e-10
 _CONSTANT_ROW = 1e-5
+_STIR = 1e-3
+_SCATTER = 2.0
+
+
+_unit_blocks = eqx.filter_jit(unit_blocks)
 
 
 class Limits(NamedTuple):
@@ -93,7 +102,8 @@ class Pilot(NamedTuple):
     found
         The solution.
     relaxation
-        Longest relaxation time of a component, an output, or an input.
+        Longest relaxation time of a component, an output, or an input; 0 if nothing moves,
+        infinity if something would on a longer period.
     step_error
         Change of the outputs' covariances, relative to C(0), when one sweep is made in half steps.
     """
@@ -257,7 +267,8 @@ def pilot(
             return Pilot(plan, noise, found, np.nan, np.nan)
         relaxation = _relaxation(plan, noise, found)
         steps = min(2 * plan.steps, _steps(limits.max_period, plan.dt))
-        longer = limits.period is None and plan.period < _RELAXATIONS * relaxation
+        wakes = found.frozen and not found.is_zero and grows(plan, noise, found)
+        longer = limits.period is None and (wakes or plan.period < _RELAXATIONS * relaxation)
         longer = longer and steps > plan.steps
         error = 0.0 if longer else _step_error(plan, noise, found)
         finer = limits.dt is None and error > limits.tolerance and halvings < _MOST_HALVINGS
@@ -269,10 +280,15 @@ def pilot(
         else:
             plan, outputs = plan.with_grid(2 * plan.steps, plan.dt / 2), refined(found.outputs)
             halvings += 1
+        if wakes:
+            outputs = outputs + _STIR * covariance_of(outputs)[:, :1]
+            found = found._replace(frozen=False)
         noise = batch_noise(plan, key, 0)
         found = _continued(plan, noise, found._replace(outputs=outputs), limits.tolerance, options)
     found = _continued(plan, noise, found, limits.tolerance / 10, options)
-    return Pilot(plan, noise, found, *((0.0, 0.0) if found.frozen else (relaxation, error)))
+    if found.frozen:
+        relaxation, error = np.inf if wakes else 0.0, 0.0
+    return Pilot(plan, noise, found, relaxation, error)
 
 
 def _continued(plan, noise, found: Converged, target: float, options) -> Converged:
@@ -309,6 +325,8 @@ def _longer(outputs: HostArray, steps: int) -> Float[HostArray, "output frequenc
 
 def _relaxation(plan: PathPlan, noise: list[HostArray], found: Converged) -> float:
     """Return the longest relaxation time of a component, an output or an input; 0 if frozen."""
+    # Where zero is a state, and no input drives, no component or output has a part that stays.
+    plateau = 0.0 if not plan.driven and zero_is_a_state(plan) else None
     times = [0.0, *(each.correlation_time for each in plan.moving_inputs)]
     if not found.frozen:
         rows = driving_rows(plan, noise, field_spectra(plan, found.outputs))
@@ -318,8 +336,28 @@ def _relaxation(plan: PathPlan, noise: list[HostArray], found: Converged) -> flo
             return np.inf
         for row in covariance_of(np.concatenate([spectra[:d], spectra[d + k : d + 2 * k]])):
             if np.ptp(row) > _CONSTANT_ROW * abs(row[0]):
-                times.append(relaxation_time(plan.lags(), row))
+                times.append(relaxation_time(plan.lags(), row, plateau=plateau))
     return max(times)
+
+
+def grows(plan: PathPlan, noise: list[HostArray], found: Converged) -> bool:
+    """Return whether a perturbation of units at rest grows, too slowly for the period to show it.
+
+    By the response matrix of random-matrix theory (Eq. A34), at a rate of one over the period.
+    """
+    count = len(plan.cell.field_names)
+    rows = driving_rows(plan, noise, field_spectra(plan, found.outputs))
+    drive = np.repeat(plan.means()[:, None], plan.samples, axis=1)
+    for place, row in zip(plan.driven, rows[count:], strict=True):
+        drive[place] += row[0]
+    fields = np.stack([row[0] for row in rows[:count]])
+    state = jnp.asarray(np.stack(found.state))
+    blocks = _unit_blocks(plan.cell, state, jnp.asarray(fields), jnp.asarray(drive))
+    A, L, R, Q = (np.asarray(block, float) for block in blocks)
+    edge = (1.0 if plan.scheme == "map" else 0.0) + 1 / plan.period
+    response = R @ np.linalg.solve(edge * np.eye(A.shape[-1]) - A, L) + Q
+    matrix = plan.gains()[:, None] ** 2 * np.mean(np.square(response), axis=0)
+    return bool(np.max(np.abs(np.linalg.eigvals(matrix))) > 1 + _SCATTER / np.sqrt(plan.samples))
 
 
 def _step_error(plan: PathPlan, noise: list[HostArray], found: Converged) -> float:

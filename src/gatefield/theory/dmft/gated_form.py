@@ -13,14 +13,17 @@ these equations; what solves them is in `lag_equations`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy.special import expit
 
 from gatefield.cells import AbstractCell, GatedRNN, VanillaRNN
+from gatefield.core.checks import as_number, check_names
 from gatefield.core.errors import refuse
 from gatefield.core.types import Float, HostArray
 from gatefield.networks.noise import GaussianInput
@@ -35,7 +38,7 @@ from gatefield.numerics.scale_mixture import sigmoid_two_point, tanh_two_point
 COMPONENTS = ("h", "z", "r")
 _OPEN = 40.0  # a bias at which the sigmoid is one to rounding
 _TINY = 1e-30  # a variance below is one at which everything is linear to rounding
-_LENGTHS = tuple(72 * 4**k for k in range(8))
+_LENGTHS = tuple(96 * 12**k for k in range(5))
 
 
 class TwoPointFunction(eqx.Module):
@@ -172,6 +175,30 @@ class GatedForm(NamedTuple):
         )
 
 
+def gaussian_inputs(
+    cell: AbstractCell, inputs: Mapping[str, GaussianInput | float] | None
+) -> dict[str, GaussianInput]:
+    """Check inputs and return them as `GaussianInput` by drive name; zero ones are left out."""
+    inputs = {} if inputs is None else inputs
+    if not isinstance(inputs, Mapping):
+        remedy = "For instance {'h': GaussianInput(variance=0.04)}."
+        refuse("inputs", type(inputs).__name__, "a mapping from drive names", remedy)
+    check_names("inputs", inputs, cell.drive_names)
+    found: dict[str, GaussianInput] = {}
+    for name, value in inputs.items():
+        if callable(value) and not isinstance(value, GaussianInput):
+            remedy = "solve_transient takes functions of time."
+            refuse(f"inputs[{name!r}]", value, "a GaussianInput or a number", remedy)
+        one = (
+            value
+            if isinstance(value, GaussianInput)
+            else GaussianInput(mean=as_number(f"inputs[{name!r}]", value), variance=0.0)
+        )
+        if float(one.mean) != 0 or float(one.variance) > 0:
+            found[name] = one
+    return found
+
+
 def has_gated_form(cell: AbstractCell) -> bool:
     """Whether a cell's theory closes in correlation functions, at least approximately."""
     if not isinstance(cell, GatedRNN | VanillaRNN):
@@ -211,7 +238,7 @@ def gated_form(cell: AbstractCell, inputs: dict[str, GaussianInput]) -> GatedFor
         remedy = "Use method='sampled', input_gating='update', or alpha_z = 0."
         refuse("inputs['h']", given[0], "none outside a varying update gate", remedy)
     beta_z = float(gated.beta_z) + float(gated.alpha_z) * mean[1]
-    rate = 1.0 if inside else float(jax.nn.sigmoid(beta_z))
+    rate = 1.0 if inside else float(expit(beta_z))
     shift_h = mean[0] / rate if mean[0] else 0.0
     return GatedForm(
         phi=TwoPointFunction.of(

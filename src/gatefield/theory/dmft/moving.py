@@ -120,7 +120,7 @@ def _from_relaxation(form: GatedForm, start: float) -> LagSolution | None:
             return None
         if C[0, 0] < _SILENT and form.input_variance[0] == 0:
             return _gates_alone(form, frame)
-        if np.max(_falls(C)) < _MOVES:
+        if form.static_input and np.max(_falls(C)) < _MOVES:
             return None
         needed = horizon_of(form, C) if tail_rate(form, C) > 0 else 4 * frame.horizon
         if needed <= 2 * frame.horizon:
@@ -149,7 +149,7 @@ def _partner(form: GatedForm, one: LagSolution) -> LagSolution | None:
     for _ in range(_STEPS):
         variance = before[0] * ratio
         C, strength = strength_at(form, frame, C, variance)
-        if not np.isfinite(strength) or not _moves(C, (0.0,)):
+        if not np.isfinite(strength) or not _moves(form, C, (0.0,)):
             return None
         if strength > 1 and before[1] <= 1:
             part = (1 - before[1]) / (strength - before[1])
@@ -169,7 +169,7 @@ def _settled(form: GatedForm, frame: Frame, C: HostArray) -> LagSolution | None:
     for _ in range(4):
         C, history = newton(form, frame, C)
         lags = grid_of(frame).lags
-        if not _moves(C, history):
+        if not _moves(form, C, history):
             return None
         scale, horizon = scale_of(_moving(C), lags), horizon_of(form, C)
         fits = 0.5 < scale / frame.scale < 2 and 0.8 < horizon / frame.horizon < 1.25
@@ -181,7 +181,7 @@ def _settled(form: GatedForm, frame: Frame, C: HostArray) -> LagSolution | None:
     fine = Frame(frame.scale, 1.2 * frame.horizon, _FINER)
     fine_lags = grid_of(fine).lags
     better, more = newton(form, fine, values_at(frame, C, fine_lags))
-    if not _moves(better, more):
+    if not _moves(form, better, more):
         return None
     truncation = abs(better[0, 0] - C[0, 0]) / better[0, 0]
     good = (
@@ -193,10 +193,13 @@ def _settled(form: GatedForm, frame: Frame, C: HostArray) -> LagSolution | None:
     return LagSolution(fine, fine_lags, better, more[-1], (*history, *more), truncation, bool(good))
 
 
-def _moves(C: Float[HostArray, "component lag"], history: tuple[float, ...]) -> bool:
-    if not np.all(np.isfinite(C)) or history[-1] > 1e-5:
+def _moves(
+    form: GatedForm, C: Float[HostArray, "component lag"], history: tuple[float, ...]
+) -> bool:
+    """Whether Newton's method led to a state that is neither zero nor, if it may be, constant."""
+    if not np.all(np.isfinite(C)) or history[-1] > 1e-5 or C[0, 0] < _LEAST:
         return False
-    return bool(C[0, 0] > _LEAST and np.max(_falls(C)) > _MOVES)
+    return bool(not form.static_input or np.max(_falls(C)) > _MOVES)
 
 
 def _falls(C: Float[HostArray, "component lag"]) -> Float[HostArray, " component"]:

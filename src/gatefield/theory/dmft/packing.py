@@ -21,9 +21,9 @@ def moving_mean_field(
     """Return a solution of the lag equations as a mean field."""
     settings = (
         ("state", "moving"),
-        ("scale", found.frame.scale),
-        ("horizon", found.frame.horizon),
-        ("count", found.frame.count),
+        ("scale", float(found.frame.scale)),
+        ("horizon", float(found.frame.horizon)),
+        ("count", int(found.frame.count)),
     )
     return packed(
         cell,

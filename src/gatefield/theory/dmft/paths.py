@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gatefield.cells import AbstractCell, AbstractMap, quantity_names, wiring
-from gatefield.cells.base import cast, over_units, stacked_outputs, stacked_rule
+from gatefield.cells.base import cast
 from gatefield.cells.observables import stacked_quantities
 from gatefield.core.types import Array, Float, HostArray
 from gatefield.networks.noise import GaussianInput
@@ -140,7 +140,7 @@ def _input_spectra(plan: PathPlan) -> Float[HostArray, "driven frequency"]:
     """
     lags = plan.lags()
     frequencies = 2 * np.pi / plan.period * np.arange(len(lags))
-    rows = [np.zeros((0, len(lags)))]
+    rows: list[HostArray] = [np.zeros((0, len(lags)))]
     for place in plan.driven:
         given = plan.inputs[plan.cell.drive_names[place]]
         if given.is_static or plan.scheme != "rk4":
@@ -259,63 +259,6 @@ def quantity_spectra(
             found[index] = power(values), float(values.mean(dtype=np.float64))
     spectra, averages = zip(*found.values(), strict=True)
     return np.stack(spectra), np.array(averages)
-
-
-# --- single moments
-
-
-def initial_state(plan: PathPlan, key: Array, variance: float) -> Rows:
-    """Draw independent Gaussian components (M,)."""
-    shape = (len(plan.cell.state_names), plan.samples)
-    drawn = np.sqrt(variance) * np.asarray(_normal(key, shape, plan.dtype))
-    return [row.astype(plan.dtype) for row in drawn]
-
-
-def output_moments(
-    plan: PathPlan, state: Rows, variance: float
-) -> tuple[Float[HostArray, " output"], Float[HostArray, " output"]]:
-    """Return mean and variance of each distinct output when the fields are Gaussian."""
-    sent, _, _ = _at_once(plan.cell, np.stack(state), _random_fields(plan, variance), _drives(plan))
-    sent = np.asarray(sent, np.float64)[[group[0] for group in plan.groups]]
-    return sent.mean(axis=1), sent.var(axis=1)
-
-
-def fastest_rate(plan: PathPlan, state: Rows, variance: float) -> float:
-    """Return the largest rate at which a unit relaxes by itself when the fields are Gaussian."""
-    fields = _random_fields(plan, variance)
-    _, _, slopes = _at_once(plan.cell, np.stack(state), fields, _drives(plan))
-    slopes = np.asarray(slopes, np.float64)
-    finite = slopes[np.all(np.isfinite(slopes), axis=(1, 2))]
-    return float(np.abs(np.linalg.eigvals(finite)).max()) if finite.size else 0.0
-
-
-def zero_is_a_state(plan: PathPlan) -> bool:
-    """Return whether units at zero, without fields, stay there and send nothing."""
-    silent = np.zeros((len(plan.cell.state_names), plan.samples), plan.dtype)
-    sent, changed, _ = _at_once(plan.cell, silent, _random_fields(plan, 0.0), _drives(plan))
-    return not (np.any(np.asarray(sent)) or np.any(np.asarray(changed)))
-
-
-def _random_fields(plan: PathPlan, variance: float) -> Float[HostArray, "field sample"]:
-    shape = (len(plan.cell.field_names), plan.samples)
-    return (np.sqrt(variance) * np.random.default_rng(0).standard_normal(shape)).astype(plan.dtype)
-
-
-def _drives(plan: PathPlan) -> Float[HostArray, "drive sample"]:
-    return np.repeat(plan.means()[:, None], plan.samples, axis=1)
-
-
-@eqx.filter_jit
-def _normal(key, shape, dtype):
-    return jax.random.normal(key, shape, dtype)
-
-
-@eqx.filter_jit
-def _at_once(cell, state, fields, drive):
-    """Return the outputs, the rule, and the rule's slope in the state, of every unit."""
-    arguments = cell, state, fields, drive
-    slope = over_units(jax.jacfwd(stacked_rule, argnums=1), *arguments, out_axis=0)
-    return over_units(stacked_outputs, *arguments), over_units(stacked_rule, *arguments), slope
 
 
 # --- compiled parts. Components and fields are separate arrays: then a step is compiled into a few

@@ -12,17 +12,19 @@ biases and input. For the vanilla network, which has no gates, this is exact.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.optimize import brentq, minimize_scalar
 
 from gatefield.cells import AbstractCell
+from gatefield.cells.base import check_cell
 from gatefield.core.errors import refuse
 from gatefield.core.types import Float, HostArray
 from gatefield.networks.noise import GaussianInput
 from gatefield.numerics.half_line import chebyshev
-from gatefield.theory.dmft.gated_form import GatedForm, gated_form
+from gatefield.theory.dmft.gated_form import GatedForm, gated_form, gaussian_inputs
 
 _COARSE = 72  # values of C0 that are looked at at first
 _ROWS = 16  # values of C0 in the search, at least, for which the whole force is evaluated at a time
@@ -49,7 +51,7 @@ class PotentialSolution(NamedTuple):
 
 
 def potential_solutions(
-    cell: AbstractCell, inputs: dict[str, GaussianInput] | None = None
+    cell: AbstractCell, inputs: Mapping[str, GaussianInput | float] | None = None
 ) -> tuple[PotentialSolution, ...]:
     r"""Return every moving state of a gated or vanilla RNN by the potential method, ascending.
 
@@ -60,7 +62,7 @@ def potential_solutions(
     cell
         GatedRNN or VanillaRNN with shared parameters; its tau_z and tau_r are taken to zero.
     inputs
-        Static Gaussian inputs by drive name.
+        Static Gaussian inputs, or constants, by drive name.
 
     Returns
     -------
@@ -81,7 +83,8 @@ def potential_solutions(
     ----------
     Krishnamurthy, Can and Schwab, PRX 12, 011011 (2022), Eqs. C22-C24, G5-G7.
     """
-    form = gated_form(cell, inputs or {})
+    check_cell(cell)
+    form = gated_form(cell, gaussian_inputs(cell, inputs))
     if not form.static_input:
         remedy = "Use solve_dmft, which solves the lag equations."
         refuse("inputs", inputs, "inputs that are constant in time", remedy)
@@ -187,7 +190,7 @@ def force(
     """Return f(C; C0) elementwise; with the drive of C but the restoring force ``at`` another C."""
     V_h, V_z, V_r = (float(each[0]) for each in form.input(np.zeros(1)))
     C_phi = form.phi(covariance, variance)[0]
-    start = form.phi(variance, variance)[0]
+    start = form.phi(np.asarray(variance), variance)[0]
     C_sz = form.gate_z(C_phi + V_z, start + V_z)[0]
     C_sr = form.gate_r(C_phi + V_r, start + V_r)[0]
     drive = C_sr * C_phi
@@ -281,9 +284,10 @@ def orbit(
     values = particle(form, solution.variance).force(solution.plateau + span * u)
     work = values * span * 2 * u * np.tanh(w) * w[1]
     above = np.concatenate([[0.0], np.cumsum(0.5 * (work[1:] + work[:-1]))])
-    kinetic = np.where(u > 0.5, above, above - above[-1])
+    # In the tail, where the energy is the difference of large terms, its asymptotic form helps out.
     tail = 0.5 * (tail_rate(form, solution) * span * u) ** 2
-    speed = 2.0 * span * u * np.tanh(w) / np.sqrt(2 * np.maximum(kinetic, 0.1 * tail + 1e-300))
+    kinetic = np.where(u > 0.5, above, np.maximum(above - above[-1], 0.1 * tail))
+    speed = 2.0 * span * u * np.tanh(w) / np.sqrt(2 * np.maximum(kinetic, 1e-300))
     speed[0] = span * np.sqrt(2.0 / (span * max(values[0], 1e-300)))
     time = np.concatenate([[0.0], np.cumsum(0.5 * (speed[1:] + speed[:-1]) * w[1])])
     return solution.plateau + span / np.cosh(np.interp(lags, time, w)) ** 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import equinox as eqx
@@ -11,7 +12,7 @@ from scipy.interpolate import PchipInterpolator
 from gatefield.cells import AbstractCell, AbstractMap
 from gatefield.core.checks import check_choice
 from gatefield.core.results import AbstractResult, Status, quantity
-from gatefield.core.types import Float, HostArray
+from gatefield.core.types import ArrayLike, Float, HostArray
 from gatefield.networks.noise import GaussianInput
 from gatefield.numerics.relaxation import relaxation_time
 from gatefield.theory.dmft.lag_equations import Frame, values_at
@@ -106,7 +107,9 @@ class MeanField(AbstractResult):
         check_choice("name", name, self.names)
         return relaxation_time(self.lags, self.covariance[name])
 
-    def at(self, name: str, lags: Float[HostArray, "..."]) -> Float[HostArray, "..."]:
+    def at(
+        self, name: str, lags: Float[ArrayLike, "..."] | Sequence[float]
+    ) -> Float[HostArray, "..."]:
         """Return a covariance at other lags; it is even, and constant beyond the last lag.
 
         Solutions of the lag equations are polynomials in arcsinh(lag / scale) and lose nothing;

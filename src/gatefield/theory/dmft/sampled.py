@@ -251,7 +251,8 @@ def _result(
     truncation = first.step_error
     if first.relaxation > 0:
         # What an exponential leaves after half a period, squared: it is drawn round the period.
-        truncation = max(truncation, float(np.exp(-plan.period / first.relaxation)))
+        left = np.exp(-plan.period / first.relaxation)
+        truncation = max(truncation, float(left))
     finite = bool(np.all(np.isfinite(covariance)))
     drift = max(one.drift for one in done)
     good = residual <= tolerance and truncation <= tolerance and drift <= _SETTLED

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from gatefield.cells import AbstractCell, AbstractMap
 from gatefield.cells.base import check_cell
-from gatefield.core.checks import as_number, check_choice, check_count, check_names, check_seed
+from gatefield.core.checks import as_number, check_choice, check_count, check_seed
 from gatefield.core.errors import NumericalFailureError, OutsideDomainWarning, refuse
 from gatefield.core.results import Status
 from gatefield.networks.noise import GaussianInput
@@ -20,7 +19,12 @@ from gatefield.theory.dmft.frozen import (
     is_stable,
     lost_mean_field,
 )
-from gatefield.theory.dmft.gated_form import GatedForm, gated_form, has_gated_form
+from gatefield.theory.dmft.gated_form import (
+    GatedForm,
+    gated_form,
+    gaussian_inputs,
+    has_gated_form,
+)
 from gatefield.theory.dmft.lag_equations import LagSolution
 from gatefield.theory.dmft.moving import follow, lag_solutions
 from gatefield.theory.dmft.packing import moving_mean_field
@@ -231,34 +235,6 @@ def mean_field_branches(
     )
 
 
-def gaussian_inputs(
-    cell: AbstractCell, inputs: Mapping[str, GaussianInput | float] | None
-) -> dict[str, GaussianInput]:
-    """Check inputs and return them as `GaussianInput` by drive name; zero ones are left out."""
-    inputs = {} if inputs is None else inputs
-    if not isinstance(inputs, Mapping):
-        remedy = "For instance {'h': GaussianInput(variance=0.04)}."
-        refuse("inputs", type(inputs).__name__, "a mapping from drive names", remedy)
-    check_names("inputs", inputs, cell.drive_names)
-    found: dict[str, GaussianInput] = {}
-    for name, value in inputs.items():
-        if callable(value) and not isinstance(value, GaussianInput):
-            remedy = "solve_transient takes functions of time."
-            refuse(f"inputs[{name!r}]", value, "a GaussianInput or a number", remedy)
-        one = (
-            value
-            if isinstance(value, GaussianInput)
-            else GaussianInput(mean=_mean(name, value), variance=0.0)
-        )
-        if float(one.mean) != 0 or float(one.variance) > 0:
-            found[name] = one
-    return found
-
-
-def _mean(name: str, value: Any) -> float:
-    return as_number(f"inputs[{name!r}]", value)
-
-
 def resolved_method(cell: AbstractCell, inputs: dict[str, GaussianInput], method: str) -> str:
     """Return the method that "auto" stands for."""
     if method != "auto":
@@ -317,7 +293,7 @@ def _warn_outside(form: GatedForm, found: MeanField) -> None:
             f"separable approximation at alpha_z sqrt(C_z(0)) = {sharpness:.3g}: expected at most "
             f"{SEPARABLE_DOMAIN:g}. Use method='sampled', which is exact up to its error bars.",
             OutsideDomainWarning,
-            stacklevel=4,
+            stacklevel=3,
         )
 
 

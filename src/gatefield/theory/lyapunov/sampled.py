@@ -112,7 +112,11 @@ def sampled_exponent(
         if not moves:
             return _edge(solution.cell, plan, rows, state)
         noise = plan.noise(jax.random.fold_in(key, batch), len(plan.cell.field_names))
-        return _exponent(plan, rows, state, noise, tolerance, max_sweeps)
+        rate, residual = _exponent(plan, rows, state, noise, tolerance, max_sweeps)
+        if rate == -np.inf:
+            # No unit sends perturbations to others: what is left is a lone unit, at one moment.
+            rate, _ = _edge(solution.cell, plan, rows, state)
+        return rate, residual
 
     exponents, residuals = np.array(in_threads(solved, range(fields.shape[1]))).T
     return SampledExponent(exponents, residuals, bool(np.all(residuals < tolerance)))

@@ -11,11 +11,14 @@ from gatefield.core.checks import check_choice
 from gatefield.core.errors import NumericalFailureError, refuse
 from gatefield.core.results import Status
 from gatefield.theory.dmft import MeanField
+from gatefield.theory.dmft.frozen import frozen_states
+from gatefield.theory.dmft.gated_form import gated_form
 from gatefield.theory.dmft.packing import unpacked
 from gatefield.theory.lyapunov.operator import operator_exponent
 from gatefield.theory.lyapunov.result import MeanFieldLyapunov
 from gatefield.theory.lyapunov.sampled import sampled_exponent
 from gatefield.theory.rmt import spectral_boundary
+from gatefield.theory.static import StaticMeanField
 
 METHODS = ("auto", "operator", "sampled", "leading edge")
 
@@ -149,6 +152,17 @@ def _sampled(solution: MeanField, seed: int) -> MeanFieldLyapunov:
 
 
 def _leading_edge(solution: MeanField) -> MeanFieldLyapunov:
-    edge = spectral_boundary(solution).leading_edge
+    boundary = spectral_boundary(_fixed_point(solution), throw=False)
+    edge = boundary.leading_edge
     exponent = np.log(max(edge, 1e-300)) if solution.is_map else edge
-    return _result(solution, "leading edge", exponent=exponent)
+    return _result(solution, "leading edge", exponent=exponent, status=boundary.status)
+
+
+def _fixed_point(solution: MeanField) -> MeanField | StaticMeanField:
+    """Return the static solution, whose boundary has a closed form, where the inputs allow one."""
+    if solution.method == "sampled":
+        return solution
+    form = gated_form(solution.cell, solution.inputs)
+    states = frozen_states(solution.cell, solution.inputs, form)
+    variance = float(solution.covariance["h"][0]) - form.shift[0] ** 2
+    return min(states, key=lambda each: abs(float(each.variance["h"]) - variance), default=solution)
