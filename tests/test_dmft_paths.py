@@ -99,7 +99,7 @@ def test_anderson_solves_a_linear_problem_within_its_dimension():
 
 @pytest.mark.parametrize("factors", [(0.95, 0.9), (1.05, 1.02)], ids=["falling", "growing"])
 def test_anderson_keeps_the_direction_of_a_decay_or_a_growth(factors):
-    """Zero solves x = A x exactly: a growing iteration is not thrown there, a falling one is led."""
+    """Zero solves x = A x: a growing iteration is not thrown there, a falling one is led there."""
     accelerate, x = Anderson(np.ones(2)), np.array([1.0, 0.5])
     sizes = [float(np.linalg.norm(x))]
     for _ in range(12):

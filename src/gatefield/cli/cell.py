@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gatefield.cells import AbstractCell, GatedRNN, registered_cells
-from gatefield.cli.config import CellConfig
+from gatefield.cli.config import CellConfig, DrivenConfig
 from gatefield.core.checks import check_names
 from gatefield.core.errors import refuse
 from gatefield.networks import GaussianInput
@@ -81,7 +81,7 @@ def with_parameter(cell: AbstractCell, name: str, value: float) -> AbstractCell:
     return kind(**{**known, name: value})
 
 
-def inputs_of(config: CellConfig, cell: AbstractCell) -> dict[str, GaussianInput]:
+def inputs_of(config: DrivenConfig, cell: AbstractCell) -> dict[str, GaussianInput]:
     """Return the inputs by drive name.
 
     Raises

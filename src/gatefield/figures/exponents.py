@@ -89,9 +89,7 @@ def network_rates(
     longest = max(burn_in, t_max * (1 + _DISCARD / _BLOCKS) + _BLOCKS) + 1
 
     def one(number: int) -> tuple[float, float, float, float]:
-        sampled = Network.sample(cell, n, seed=seed + number, dtype="float32")
-        # Without its seed, which would compile anew.
-        network = Network(cell, sampled.couplings, sampled.wiring)
+        network = Network.sample(cell, n, seed=seed + number, dtype="float32")
         drawn: dict[str, Any] = {
             name: each.realise(
                 n, longest, dt=1.0 if is_map else dt, seed=seed + number + k * _INPUT_SEEDS

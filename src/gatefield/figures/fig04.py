@@ -34,10 +34,8 @@ GAIN = 1.8
 LARGEST = 30.0
 _END = 2.0  # the zero fixed point loses stability here
 _STATIC, _FAST, _SLOW, _LINE = "#1b7f3b", "#c77d8a", "#b3123a", "#b3123a"
-# Lower ends of the lines for tau_r -> 0 and of the static line, sqrt(8/3) and sqrt(2).
+# Just above the lower ends of the lines: sqrt(2), sqrt(8/3) and 1.619.
 _LOWEST = {"fixed_points": 1.415, "fast": 1.634, "slow": 1.625}
-
-
 _BELOW_LEGEND = 0.68  # of the height of panel (e)
 
 
@@ -248,14 +246,14 @@ def _draw_lines(ax: Axes, tables: Any, names: tuple[str, ...]) -> None:
         thin = 1.0 if name == "static_line" and len(names) > 1 else 1.8
         table = tables[name]
         ax.plot(table["g_h"], table["alpha_r"], color=colour, ls=dash, lw=thin, label=label)
-    ends = {"static_line": (8, _STATIC), "slow": (12, _SLOW)}
+    ends = {"static_line": (8, _STATIC, -3), "slow": (12, _SLOW, 4)}
     for name in names:
         if name in ends:
-            square, colour = ends[name]
-            ax.plot(_END, np.sqrt(square), "o", color=colour, ms=4, clip_on=False, zorder=5)
-            place: dict[str, Any] = {"xytext": (-7, -3), "textcoords": "offset points"}
-            root = rf"$\sqrt{{{square}}}$"
-            ax.annotate(root, (_END, np.sqrt(square)), ha="right", va="center", size=8, **place)
+            square, colour, place = ends[name]
+            root, limit = rf"$\sqrt{{{square}}}$", (_END, np.sqrt(square))
+            ax.plot(*limit, "o", color=colour, ms=4, clip_on=False, zorder=5)
+            look: dict[str, Any] = {"textcoords": "offset points", "va": "center", "size": 8}
+            ax.annotate(root, limit, xytext=(5, place), color=colour, **look)
     ax.set_yscale("log")
     ax.set_ylim(2, 300)
     ax.set_xlim(1.4, _END)
@@ -335,8 +333,8 @@ def _static_lines(fixed: xr.Dataset, static: xr.Dataset, critical: dict[str, flo
 def _dynamical_lines(fast: xr.Dataset, slow: xr.Dataset, critical: dict[str, float]) -> list[str]:
     lines = []
     for name, table, gate in (("fast", fast, "tau_r -> 0"), ("slow", slow, "tau_r = 1")):
-        above = np.interp(table["g_h"], table["g_h"], fixed_point_line(table["g_h"].values))
-        order = "above" if bool(np.all(table["alpha_r"].values > above)) else "NOT above"
+        below = fixed_point_line(table["g_h"].values)
+        order = "above" if bool(np.all(table["alpha_r"].values > below)) else "NOT above"
         biggest = int(np.argmax(table["variance"].values))
         lines.append(
             f"(c), (d) {gate}: chaos at g_h = {GAIN:g} from alpha_r = {critical[name]:.6f} on; the "

@@ -1,6 +1,6 @@
 """What the commands can be told: options on the command line, keys in a TOML file."""
 
-from gatefield.cli.config.cell import CellConfig
+from gatefield.cli.config.cell import CellConfig, DrivenConfig
 from gatefield.cli.config.correlations import CorrelationsConfig
 from gatefield.cli.config.figures import FiguresConfig
 from gatefield.cli.config.lyapunov import LyapunovConfig
@@ -10,6 +10,7 @@ from gatefield.cli.config.spectrum import SpectrumConfig
 __all__ = [
     "CellConfig",
     "CorrelationsConfig",
+    "DrivenConfig",
     "FiguresConfig",
     "LyapunovConfig",
     "PhasesConfig",

@@ -22,7 +22,7 @@ class Drive(NamedTuple):
 
 
 class CellConfig(BaseModel):
-    """Options that name a cell, its parameters and its input; commands inherit them."""
+    """Options that name a cell and its parameters; commands inherit them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -41,12 +41,6 @@ class CellConfig(BaseModel):
     beta_r: FiniteFloat | None = Field(None, description="Gated RNN: bias of the output gate.")
     tau_z: Positive | None = Field(None, description="Gated RNN: time constant of z.")
     tau_r: Positive | None = Field(None, description="Gated RNN: time constant of r.")
-    input: Annotated[list[str], Parameter(negative=())] = Field(
-        default_factory=list,
-        description="A Gaussian input, drive=variance, as in h=0.04: every unit gets its own "
-        "constant. h=0.04,time=5 lets it fluctuate with that correlation time, h=0.04,mean=0.1 "
-        "adds a mean; repeat for more drives.",
-    )
 
     @model_validator(mode="after")
     def _cell_is_told_once(self) -> CellConfig:
@@ -57,7 +51,6 @@ class CellConfig(BaseModel):
                 "Name the parameters of other cells by --set."
             )
         self.assignments()
-        self.drives()
         return self
 
     def gated(self) -> dict[str, float]:
@@ -81,6 +74,22 @@ class CellConfig(BaseModel):
                 raise ValueError(f"set = {entry!r}: expected {name} once. Remove one.")
             given[name] = value
         return given
+
+
+class DrivenConfig(CellConfig):
+    """Options that name a cell, its parameters and its inputs; commands inherit them."""
+
+    input: Annotated[list[str], Parameter(negative=())] = Field(
+        default_factory=list,
+        description="A Gaussian input, drive=variance, as in h=0.04: every unit gets its own "
+        "constant. h=0.04,time=5 lets it fluctuate with that correlation time, h=0.04,mean=0.1 "
+        "adds a mean; repeat for more drives.",
+    )
+
+    @model_validator(mode="after")
+    def _inputs_can_be_read(self) -> DrivenConfig:
+        self.drives()
+        return self
 
     def drives(self) -> tuple[Drive, ...]:
         """Return the inputs.

@@ -7,14 +7,14 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 from pydantic import Field, model_validator
 
-from gatefield.cli.config.cell import CellConfig
+from gatefield.cli.config.cell import DrivenConfig
 from gatefield.cli.config.fields import FileName, Formats, NotNegative, Positive, default_formats
 
 Method = Literal["auto", "lag-equations", "separable", "sampled"]
 
 
 @Parameter(name="*")
-class CorrelationsConfig(CellConfig):
+class CorrelationsConfig(DrivenConfig):
     """Options of ``gatefield correlations``; the same names, with underscores, are keys in TOML."""
 
     quantities: Annotated[list[str], Parameter(negative=())] = Field(

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from cyclopts import Parameter
 from pydantic import Field, model_validator
 
-from gatefield.cli.config.cell import CellConfig
+from gatefield.cli.config.cell import DrivenConfig
 from gatefield.cli.config.correlations import Method
 from gatefield.cli.config.fields import FileName, Formats, NotNegative, Positive, default_formats
 
@@ -21,7 +21,7 @@ class Sweep(NamedTuple):
 
 
 @Parameter(name="*")
-class LyapunovConfig(CellConfig):
+class LyapunovConfig(DrivenConfig):
     """Options of ``gatefield lyapunov``; the same names, with underscores, are keys in TOML."""
 
     theory: bool = Field(

@@ -306,6 +306,23 @@ def scale_of(C: Float[HostArray, " lag"], lags: Float[HostArray, " lag"]) -> flo
     return float(np.interp(0.1, np.maximum.accumulate(fall), lags)) * 2.0
 
 
+def sharpened(
+    form: GatedForm, frame: Frame, C: Float[HostArray, "component lag"], count: int
+) -> tuple[Frame, Float[HostArray, "component lag"]]:
+    """Return the covariances on a half line that also resolves the slopes of their correlators.
+
+    Those of steep functions fall within a lag of 1/gain, where C_h itself has hardly changed.
+    """
+    lags = np.concatenate([[0.0], np.geomspace(1e-9 * frame.scale, frame.horizon, 95)])
+    scale = frame.scale
+    for _, slope, _ in form.correlators(*values_at(frame, C, lags)):
+        if np.ptp(slope) > 1e-9 * slope[0]:
+            core = lags[np.argmax(slope < 0.5 * (slope[0] + slope[-1]))]
+            scale = min(scale, 3.0 * float(core))
+    new = Frame(scale, frame.horizon, count)
+    return new, values_at(frame, C, grid_of(new).lags)
+
+
 def is_covariance(
     frame: Frame, C: Float[HostArray, "component lag"], tolerance: float = 1e-5
 ) -> bool:

@@ -34,6 +34,7 @@ _SILENT = 1e-12  # C_h(0) that relaxation without input to h ends at if it ends 
 _LEAST = 1e-20  # C_h(0) whose shape is not rounding
 _MOVES = 1e-6  # smallest fall of a covariance, relative to its value at lag 0
 _LONGEST = 1e12  # core of C_h, in time constants
+_ROUNDING = 1e-12  # a fall that says nothing
 _LADDER = (0.1, 0.25, 0.5, 0.75, 1.0)
 _LARGEST_TRUNCATION = 1e-4
 _STEPS = 40  # of C_h(0), from one moving state to the one it pairs with
@@ -157,8 +158,7 @@ def _partner(form: GatedForm, one: LagSolution) -> LagSolution | None:
             same = found is None or abs(found.C[0, 0] / one.C[0, 0] - 1) < 1e-6
             return None if same else found
         before = (variance, strength)
-        lags = grid_of(frame).lags
-        new = Frame(scale_of(_moving(C), lags), horizon_of(form, C), LAGS)
+        new = Frame(_core(C, frame), horizon_of(form, C), LAGS)
         C, frame = values_at(frame, C, grid_of(new).lags), new
         ratio = float(np.clip(ratio**1.6, 0.7, 1.4))
     return None
@@ -168,16 +168,14 @@ def _settled(form: GatedForm, frame: Frame, C: HostArray) -> LagSolution | None:
     """Solve, choose the half line anew by what was found, and solve again on a finer one."""
     for _ in range(4):
         C, history = newton(form, frame, C)
-        lags = grid_of(frame).lags
         if not _moves(form, C, history):
             return None
-        scale, horizon = scale_of(_moving(C), lags), horizon_of(form, C)
+        scale, horizon = _core(C, frame), horizon_of(form, C)
         fits = 0.5 < scale / frame.scale < 2 and 0.8 < horizon / frame.horizon < 1.25
         if fits:
             break
         new = Frame(scale, horizon, frame.count)
         C, frame = values_at(frame, C, grid_of(new).lags), new
-    lags = grid_of(frame).lags
     fine = Frame(frame.scale, 1.2 * frame.horizon, _FINER)
     fine_lags = grid_of(fine).lags
     better, more = newton(form, fine, values_at(frame, C, fine_lags))
@@ -206,10 +204,12 @@ def _falls(C: Float[HostArray, "component lag"]) -> Float[HostArray, " component
     return (C[:, 0] - C.min(axis=1)) / np.maximum(C[:, 0], 1e-300)
 
 
-def _moving(C: Float[HostArray, "component lag"]) -> Float[HostArray, " lag"]:
-    """Return C_h, or where h stands still while inputs move a gate, that gate's covariance."""
+def _core(C: Float[HostArray, "component lag"], frame: Frame) -> float:
+    """Return the scale of C_h, or where h stands still while inputs move a gate, that gate's."""
     falls = _falls(C)
-    return C[0 if falls[0] > _MOVES else int(np.argmax(falls))]
+    if np.max(falls) < _ROUNDING:
+        return frame.scale
+    return scale_of(C[0 if falls[0] > _MOVES else int(np.argmax(falls))], grid_of(frame).lags)
 
 
 def _distinct(found: list[LagSolution]) -> tuple[LagSolution, ...]:

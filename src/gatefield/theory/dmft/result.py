@@ -112,8 +112,9 @@ class MeanField(AbstractResult):
     ) -> Float[HostArray, "..."]:
         """Return a covariance at other lags; it is even, and constant beyond the last lag.
 
-        Solutions of the lag equations are polynomials in arcsinh(lag / scale) and lose nothing;
-        sampled ones are interpolated by monotone cubics.
+        Solutions of the lag equations are polynomials in arcsinh(lag / scale): those of h, z, r
+        lose nothing, those of functions as steep as tanh(1000 h) or sigmoid(1000 r) are exact to
+        4e-5. Sampled ones are interpolated by monotone cubics.
         """
         check_choice("name", name, self.names)
         points = np.minimum(np.abs(np.asarray(lags, float)), self.lags[-1])

@@ -184,6 +184,7 @@ def follow_dmft(
     InvalidInputError
         For cells whose theory does not close in correlation functions.
     """
+    start = as_number("start", start, nonnegative=True)
     before: LagSolution | None = None
     results = []
     for cell in cells:
@@ -247,6 +248,7 @@ def resolved_method(cell: AbstractCell, inputs: dict[str, GaussianInput], method
 
 def checked_form(cell: AbstractCell, inputs: dict[str, GaussianInput], method: str) -> GatedForm:
     """Return the gated form, refusing the exact method where it is not exact."""
+    check_choice("method", method, ("auto", "lag equations", "separable"))
     form = gated_form(cell, inputs)
     if method in ("auto", "lag equations") and not form.exact:
         remedy = "Use 'separable' for an approximation, or solve_dmft with 'sampled'."

@@ -17,10 +17,11 @@ from gatefield.core.errors import refuse
 from gatefield.core.results import AbstractResult, quantity
 from gatefield.core.types import Float, HostArray
 from gatefield.theory.dmft import MeanField
-from gatefield.theory.dmft.lag_equations import Frame, values_at
+from gatefield.theory.dmft.lag_equations import Frame, sharpened, values_at
 from gatefield.theory.dmft.packing import unpacked
 
-_NODES = 400
+_LAGS = 128  # of the correlators
+_NODES = 4001  # of the averages, evenly spaced in arcsinh(t / L)
 
 
 class LyapunovBounds(AbstractResult):
@@ -94,6 +95,7 @@ def lyapunov_bounds(solution: MeanField) -> LyapunovBounds:
         remedy = "Solve a moving state at alpha_z = 0."
         refuse("solution", solution.method, "a moving solution of the lag equations", remedy)
     form, frame, C = unpacked(solution)
+    frame, C = sharpened(form, frame, C, _LAGS)
     found = form.correlators(*C)
     (phi, slope, _), (gate, gate_slope, _) = found.phi, found.gate_r
     rate = float(np.sqrt(found.gate_z[0][0]))
@@ -101,24 +103,23 @@ def lyapunov_bounds(solution: MeanField) -> LyapunovBounds:
     product = phi * gate_slope * slope
     matched = abs(rate * form.tau[2] - 1.0) < 1e-12
     loop = np.sqrt(np.maximum(product, 0.0)) if matched else np.zeros_like(product)
-    lags = solution.lags
 
     def from_below(a: float, s: float, k: float) -> float:
         square = 0.5 * (a + np.sqrt(a * a + 4 * s * s)) - k / rate**2
         return float(rate * (np.sqrt(max(square, 0.0)) - 1.0))
 
+    stretch = np.linspace(0.0, np.arcsinh(frame.horizon / frame.scale), _NODES)
+    lags, steps = frame.scale * np.sinh(stretch), frame.scale * np.cosh(stretch)
+    dense = values_at(frame, np.stack([direct, loop]), lags)
+
     def gaussian(log_width: float) -> float:
         width = np.exp(log_width)
-        # Half a Gaussian, on nodes that reach eight widths.
-        t = np.linspace(0.0, 8.0, _NODES)
-        weight = np.exp(-0.5 * t**2)
-        weight /= weight.sum() - 0.5 * weight[0]
-        weight[0] *= 0.5
-        a, s = (float(weight @ values_at(frame, each, width * t)) for each in (direct, loop))
-        return from_below(a, s, 0.25 / width**2)
+        weight = steps * np.exp(-0.5 * (lags / width) ** 2)
+        a, s = np.trapezoid(weight * dense, stretch, axis=1) / np.trapezoid(weight, stretch)
+        return from_below(float(a), float(s), 0.25 / width**2)
 
-    span = np.log(lags[-1] / 8), np.log(lags[1] + 1e-3)
-    best: Any = minimize_scalar(lambda v: -gaussian(v), bounds=span[::-1], method="bounded")
+    span = np.log(0.1 * frame.scale), np.log(lags[-1] / 8)
+    best: Any = minimize_scalar(lambda v: -gaussian(v), bounds=span, method="bounded")
     times = {"direct": _integral_time(frame, direct)}
     if np.any(product):
         times["gated"] = _integral_time(frame, np.sqrt(np.maximum(product, 0.0)))
@@ -135,7 +136,7 @@ def _integral_time(frame: Frame, values: HostArray) -> float:
     fall = values[0] - values[-1]
     if fall <= 1e-12 * abs(values[0]):
         return 0.0
-    stretch = np.linspace(0.0, np.arcsinh(frame.horizon / frame.scale), 4001)
+    stretch = np.linspace(0.0, np.arcsinh(frame.horizon / frame.scale), _NODES)
     normal = (values_at(frame, values, frame.scale * np.sinh(stretch)) - values[-1]) / fall
     return float(np.trapezoid(normal * frame.scale * np.cosh(stretch), stretch))
 

@@ -11,7 +11,8 @@ A perturbation's covariances grow as :math:`e^{\lambda(t+t')}X(\tau)`. At alpha_
 with primes derivatives by the argument, so that :math:`C_{f'} = dC_f/dC`. For each lambda the top
 eigenvalue mu of the operator that carries X_h through both lines is sought (its kernel is positive:
 Perron), and the exponent is where mu = 1, in the even sector. In the odd sector the answer is
-known: X = dC/dtau and lambda = 0; what is found there instead is the error.
+known: X = dC/dtau and lambda = 0; what is found there instead tells the error, and so does what a
+coarser grid finds in the even sector, where slopes of steep functions stand out at lag 0.
 """
 
 from __future__ import annotations
@@ -24,29 +25,34 @@ from scipy.optimize import brentq
 
 from gatefield.core.types import Float, HostArray
 from gatefield.theory.dmft.gated_form import GatedForm
-from gatefield.theory.dmft.lag_equations import Frame, grid_of
+from gatefield.theory.dmft.lag_equations import Frame, grid_of, sharpened
 
+_COARSER = 64  # lags of the grid whose exponent tells the error
 _LEAST = 1e-4  # nearest distance to the units' own slowest rate, relative to it
 
 
 class OperatorExponent(NamedTuple):
-    """The exponent, its eigenfunction, and what the odd sector says of the error.
+    """The exponent, its eigenfunction, and what is known of the error.
 
     Attributes
     ----------
     exponent
         lambda, per unit time.
-    mode
+    lags, mode
         X_h at the lags, 1 at lag 0.
     odd
         |lambda| found in the odd sector, exactly zero for inputs constant in time; NaN for others.
+    coarse
+        Change of lambda from a coarser grid.
     converged
         Whether a root was bracketed.
     """
 
     exponent: float
+    lags: Float[HostArray, " lag"]
     mode: Float[HostArray, " lag"]
     odd: float
+    coarse: float
     converged: bool
 
 
@@ -54,16 +60,18 @@ def operator_exponent(
     form: GatedForm, frame: Frame, C: Float[HostArray, "component lag"]
 ) -> OperatorExponent:
     """Solve the eigenvalue problem for covariances C_h, C_z, C_r (about their means) on a frame."""
-    operator = _Operator.of(form, frame, C)
-    even, mode, found = _root(operator, odd=False)
-    odd = np.nan
-    if form.static_input:
-        odd = abs(_root(operator, odd=True)[0])
-    return OperatorExponent(even, mode, odd, found)
+    found = []
+    for count in (_COARSER, frame.count):
+        operator = _Operator.of(form, *sharpened(form, frame, C, count))
+        found.append(_root(operator, odd=False))
+    (coarse, _, _), (even, mode, converged) = found
+    odd = abs(_root(operator, odd=True)[0]) if form.static_input else np.nan
+    return OperatorExponent(even, operator.lags, mode, odd, abs(even - coarse), converged)
 
 
 class _Operator(NamedTuple):
     form: GatedForm
+    lags: HostArray
     first: HostArray
     second: HostArray
     direct: HostArray
@@ -80,6 +88,7 @@ class _Operator(NamedTuple):
         V_h = form.input(grid.lags)[0] if form.inside else 0.0
         return cls(
             form,
+            grid.lags,
             grid.first,
             grid.second,
             direct=rate * gate * phi_c,

@@ -20,8 +20,9 @@ class MeanFieldLyapunov(AbstractResult):
     standard_error
         Sampling error over independent batches; zero for "operator" and "leading edge".
     truncation
-        Error of the discretisation: the exponent found in the odd sector, where zero is exact; NaN
-        where there is no such test (inputs that vary in time, sampled paths, fixed points).
+        For "operator": error of the discretisation, the larger of what a coarser grid changes and
+        (for inputs constant in time) the exponent found in the odd sector, where zero is exact.
+        NaN for the others.
     batch_exponents
         For "sampled": the exponent of each batch.
     lags, mode

@@ -22,7 +22,7 @@ from gatefield.theory.static import StaticMeanField
 
 METHODS = ("auto", "operator", "sampled", "leading edge")
 
-_LARGEST_ODD = 1e-4  # of the exponent found where zero is exact
+_LARGEST_ERROR = 1e-4  # of the exponent, by the operator
 
 
 def mean_field_lyapunov(
@@ -125,13 +125,14 @@ def _operator(solution: MeanField) -> MeanFieldLyapunov:
     # Gates that nothing depends on relax by themselves.
     gated = isinstance(solution.cell, GatedRNN)
     slowest = -1 / max(form.tau[1:]) if gated else -np.inf
-    good = found.converged and not found.odd > _LARGEST_ODD
+    error = np.fmax(found.odd, found.coarse)
+    good = found.converged and error < _LARGEST_ERROR
     return _result(
         solution,
         "operator",
         exponent=max(found.exponent, slowest),
-        truncation=found.odd,
-        lags=solution.lags,
+        truncation=error,
+        lags=found.lags,
         mode=found.mode,
         approximate=not form.exact,
         status=Status.OK if good else Status.NOT_CONVERGED,
