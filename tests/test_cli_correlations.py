@@ -7,16 +7,20 @@ import io
 import json
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pytest
 import xarray as xr
+from rich.console import Console
 
 import gatefield as gf
 from gatefield.analysis import correlation_functions
 from gatefield.cli import main
+from gatefield.cli.notes import warnings_as_notes
+from gatefield.core.errors import OutsideDomainWarning
 
 N, NETWORKS = 100, 3
 RUN = ["--n", str(N), "--networks", str(NETWORKS), "--t-max", "40", "--burn-in", "20"]
@@ -156,6 +160,45 @@ def test_maps_are_sampled_and_count_steps(tmp_path):
     assert "no standard errors" in ran.text and "sampled, moving state" in ran.text
 
 
+@pytest.mark.parametrize(
+    ("networks", "t_max", "last"),
+    [
+        # A fifth of t_max, to two digits, not above it; C falls for longer.
+        ("3", "31.9", 6.3),
+        ("2", "30", 6.0),
+        # One network: four blocks, the shortest of three records, hold lags of two.
+        ("1", "1.5", 0.2),
+    ],
+)
+def test_the_largest_lag_fits_what_is_simulated(networks, t_max, last, tmp_path):
+    told = ["--cell", "vanilla", "--set", "g=1.5", "--n", "20", "--networks", networks]
+    times = ["--t-max", t_max, "--burn-in", "1", "--quantities", "h"]
+    place = ["--output", str(tmp_path), "--formats", "svg"]
+    ran = run("correlations", *told, *times, *place)
+    assert ran.code == 0, ran.error
+    assert f"C({last:g})" in ran.text
+    assert "simulate" not in ran.error and "%|" not in ran.error  # no bar beside the spinner
+
+
+def test_fixed_points_have_no_relaxation_time(tmp_path):
+    cell = ["--g-h", "1", "--quantities", "h"]
+    ran = run("correlations", *cell, *RUN, "--output", str(tmp_path), "--formats", "svg")
+    assert ran.code == 0, ran.error
+    table = group(tmp_path / "correlations.nc", "table")
+    assert list(table["measure"].values) == ["C(0)", "C(8)"]
+    # Small numbers leave room for the headers.
+    assert "theory" in ran.text and "networks" in ran.text and "deviation" in ran.text
+    assert "0.0000000" not in ran.text
+
+
+def test_notes_are_printed_even_if_the_block_fails():
+    console = Console(file=io.StringIO())
+    with pytest.raises(ValueError, match="stopped"), warnings_as_notes(console):
+        warnings.warn("far outside", OutsideDomainWarning, stacklevel=1)
+        raise ValueError("stopped")
+    assert "Note: far outside" in console.file.getvalue()  # pyright: ignore
+
+
 def test_theory_alone_and_the_separable_approximation(tmp_path):
     cell = ["--g-h", "3", "--alpha-z", "1", "--method", "separable"]
     place = ["--output", str(tmp_path), "--formats", "png", "--name", "alone"]
@@ -189,6 +232,10 @@ def test_outside_its_domain_the_approximation_is_noted(tmp_path):
         (["--input", "h"], "drive=variance"),
         (["--input", "h=1,memory=3"], "time= after commas"),
         (["--input", "h=1", "--input", "h=2"], "expected h once"),
+        (["--input", "h=1,time=5,time=6"], "expected time once"),
+        (["--cell", "gru", "--dt", "0.1"], "dt = 0.1: expected none for GRU, a map"),
+        (["--networks", "2", "--max-lag", "75"], "less than a quarter of t_max"),
+        (["--networks", "2", "--t-max", "0.5"], "t_max = 0.5: expected at least 0.8"),
         (["--input", "h=-1"], "not negative"),
         (["--method", "exact"], "'auto'"),
         (["--alpha-z", "2", "--method", "lag-equations"], "alpha_z > 0"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +15,8 @@ import xarray as xr
 import gatefield as gf
 from gatefield.analysis import perturbation_growth
 from gatefield.cli import main
+from gatefield.compare import exponents
+from gatefield.core.results import Status
 
 SMALL = ["--n", "60", "--networks", "3", "--t-max", "40", "--burn-in", "20", "--formats", "png"]
 # THEORY section 7.
@@ -128,6 +131,43 @@ def test_strict_fails_where_networks_are_too_small(tmp_path):
     assert "disagree in 1 of 1 comparisons" in differing.text
 
 
+def test_strict_fails_where_nothing_is_compared(tmp_path):
+    """Networks that have not come to rest at the zero fixed point belong to no state."""
+    told = ["--theory", "--g-h", "1.5", "--strict", "--output", str(tmp_path), "--formats", "png"]
+    ran = run("lyapunov", *told, *SMALL[:4], "--t-max", "0.5", "--burn-in", "0.5")
+    assert ran.code == 1, ran.error
+    assert "nothing was compared" in ran.text and "agree in" not in ran.text
+
+
+def test_strict_fails_where_theory_did_not_converge(tmp_path):
+    """Without couplings lag equations are exact: of two points one agrees, one is made to fail."""
+    solve = exponents.mean_field_branches
+
+    def failing(cell, **options):
+        states = solve(cell, **options)
+        bad = float(cell.g) > 0.25
+        return [dataclasses.replace(states[0], status=Status.NOT_CONVERGED)] if bad else states
+
+    told = ["--theory", "--cell", "vanilla", "--sweep", "g=0,0.5", "--output", str(tmp_path)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(exponents, "mean_field_branches", failing)
+        lax, strict = (run("lyapunov", *told, *SMALL, *more) for more in ([], ["--strict"]))
+    assert (lax.code, strict.code) == (0, 1)
+    assert "did not converge in 1 of 2 states" in strict.text
+    assert "not converged" in strict.text and "agree in all 1 comparisons" in strict.text
+
+
+def test_maps_are_per_step(tmp_path):
+    cell = ["--theory", "--cell", "gru", "--set", "gain_n=0", "--samples", "20", "--batches", "2"]
+    ran = run("lyapunov", *cell, "--no-verify", "--output", str(tmp_path), "--formats", "svg")
+    assert ran.code == 0, ran.error
+    assert "natural log, per step" in ran.text
+    theory = group(tmp_path / "lyapunov.nc", "theory")
+    assert theory["exponent"].attrs["units"] == "1 / step"
+    picture = (tmp_path / "lyapunov.svg").read_text()
+    assert "per step" in picture and "per time constant" not in picture
+
+
 def test_toml_names_the_sweep(tmp_path):
     config = tmp_path / "c.toml"
     config.write_text(
@@ -156,6 +196,7 @@ def test_toml_names_the_sweep(tmp_path):
         (["--theory", "--input", "q=1"], "names among 'h', 'z', 'r'"),
         (["--theory", "--strict", "--networks", "2"], "at least 3 networks"),
         (["--theory", "--burn-in", "0"], "greater than 0"),
+        (["--theory", "--cell", "lstm", "--dt", "0.1"], "dt = 0.1: expected none for LSTM, a map"),
         (["--theory", "--alpha-z", "1", "--method", "lag-equations"], "alpha_z > 0"),
         (["--theory", "--output", "/proc/none"], "written to"),
     ],

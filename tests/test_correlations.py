@@ -394,6 +394,12 @@ def test_bad_input_is_refused(options, says):
         correlation_functions(**given, **QUIET)
 
 
+def test_lags_of_maps_are_steps(turning):
+    assert turning[1].is_map and turning[1].to_dataset()["lag"].attrs["units"] == "step"
+    flow = correlation_functions(leaking(2), 10.0, burn_in=0.0, max_lag=1.0, **QUIET)
+    assert not flow.is_map and flow.to_dataset()["lag"].attrs["units"] == "time constant"
+
+
 def test_unknown_names_of_a_result_are_refused():
     found = correlation_functions(NETWORK, 10.0, burn_in=0.0, max_lag=1.0, **QUIET)
     for method in (found.relaxation_time, found.integral_time):

@@ -12,6 +12,7 @@ from scipy.stats import chi2
 import gatefield as gf
 from gatefield.analysis import participation_dimension
 from gatefield.core.errors import InvalidInputError
+from gatefield.core.results import Status
 from gatefield.networks import GaussianInput
 
 ROUNDING = 1e-12
@@ -168,6 +169,39 @@ def test_one_direction_is_one_dimension_and_rest_is_none():
     for still in (np.full((60, 3), 0.1), np.zeros((60, 3))):
         found = participation_dimension(still)
         assert (float(found.value), float(found.standard_error), float(found.naive)) == (0, 0, 0)
+        assert found.status is Status.OK
+
+
+def test_blocks_without_a_common_direction_do_not_tell():
+    """Each block along its own axis: tr S_a S_b = 0 for all pairs, and D is unbounded."""
+    turned = np.linalg.qr(np.random.default_rng(6).standard_normal((4, 4)))[0]
+    data = np.concatenate([np.sin(np.arange(12.0))[:, None] * axis for axis in turned])
+    found = participation_dimension(data, blocks=4, separation=1)
+    assert found.status is Status.NOT_CONVERGED
+    assert np.isinf(found.value) and np.isinf(found.standard_error) and np.isinf(found.per_unit)
+    # All times together: four directions, each with a fourth of the times.
+    parts = data.reshape(4, 12, 4)
+    whole = parts - data.mean(axis=0)
+    eigenvalues = np.linalg.eigvalsh(np.cov(whole.reshape(48, 4).T))
+    assert float(found.naive) == pytest.approx(ratio(eigenvalues), rel=ROUNDING)
+
+
+def test_the_error_is_not_known_where_one_block_decides():
+    """Two of three blocks share a direction: without either, nothing is left to tell."""
+    wave = np.sin(np.arange(12.0))[:, None]
+    data = np.concatenate([wave * np.array(axis) for axis in ([1.0, 0], [1.0, 0], [0, 1.0])])
+    found = participation_dimension(data, blocks=3, separation=1)
+    assert found.status is Status.NOT_CONVERGED and np.isinf(found.standard_error)
+    # Traces equal: three pairs above, one of them below.
+    assert float(found.value) == pytest.approx(3.0, rel=ROUNDING)
+
+
+def test_a_run_that_comes_to_rest_does_not_tell():
+    data = np.zeros((40, 3))
+    data[:10] = np.sin(np.arange(10.0))[:, None]
+    found = participation_dimension(data, blocks=4)
+    assert found.status is Status.NOT_CONVERGED
+    assert float(found.value) == 0 and np.isinf(found.standard_error)
 
 
 # --- refusals

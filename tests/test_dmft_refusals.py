@@ -14,7 +14,12 @@ from gatefield.core.errors import (
     OutsideDomainWarning,
 )
 from gatefield.core.results import Status
-from gatefield.theory.dmft import follow_dmft, mean_field_branches, solve_dmft
+from gatefield.theory.dmft import (
+    follow_dmft,
+    mean_field_branches,
+    mean_field_units,
+    solve_dmft,
+)
 from gatefield.theory.lyapunov import mean_field_lyapunov
 
 
@@ -35,6 +40,13 @@ def test_separable_warns_beyond_its_domain():
     with pytest.warns(OutsideDomainWarning, match=r"alpha_z sqrt\(C_z\(0\)\) = 2.*sampled"):
         found = solve_dmft(gf.GatedRNN(3.0, alpha_z=4.0), method="separable")
     assert found.method == "separable" and found.status is Status.OK
+    for call in (
+        lambda: mean_field_units(found, samples=64),
+        lambda: follow_dmft([gf.GatedRNN(3.0, alpha_z=4.0)], method="separable"),
+        lambda: mean_field_branches(gf.GatedRNN(3.0, alpha_z=4.0), method="separable"),
+    ):
+        with pytest.warns(OutsideDomainWarning, match="= 2"):
+            call()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         solve_dmft(gf.GatedRNN(3.0, alpha_z=1.0), method="separable")
@@ -84,6 +96,35 @@ def test_what_cannot_be_solved_is_refused(cell, options, says):
     if "start" not in options:
         with pytest.raises(InvalidInputError, match=says):
             mean_field_branches(cell, **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"scheme": "heun"}, "scheme = 'heun'.*'euler'"),
+        ({"scheme": "euler", "method": "lag equations"}, "continuous.*'sampled'"),
+        ({"dt": -0.1}, "dt = -0.1"),
+        ({"period": 0.0}, "period = 0"),
+        ({"max_period": np.nan}, "max_period"),
+        ({"samples": 1}, "samples = 1"),
+        ({"batches": 1}, "batches = 1"),
+        ({"tolerance": 0.0}, "tolerance"),
+        ({"max_sweeps": 0}, "max_sweeps"),
+        ({"dtype": "int8"}, "dtype = 'int8'"),
+        ({"seed": -3}, "seed"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "-".join(value),
+)
+def test_options_of_paths_are_checked_where_no_path_is_drawn(options, says):
+    with pytest.raises(InvalidInputError, match=says):
+        solve_dmft(gf.VanillaRNN(0.5), **options)
+
+
+def test_only_paths_take_eulers_steps():
+    """Asked for networks that are stepped so: the lag equations know continuous time only."""
+    settings = {"samples": 100, "batches": 2, "period": 30.0, "dt": 0.1, "progress": False}
+    found = solve_dmft(gf.VanillaRNN(0.5), scheme="euler", **settings)
+    assert found.method == "sampled" and dict(found.settings)["scheme"] == "euler"
 
 
 def test_only_lag_equations_are_continued():

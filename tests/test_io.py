@@ -28,6 +28,14 @@ def test_trajectory_becomes_a_labelled_dataset(tmp_path):
             np.testing.assert_array_equal(read["states"], run.states)
 
 
+def test_maps_count_steps():
+    network = gf.Network.sample(gf.GRU(), 5)
+    run = gf.simulate(network, 3)
+    grown = gf.analysis.perturbation_growth(network, run.final, 40)
+    assert run.to_dataset()["time"].attrs["units"] == "step"
+    assert grown.to_dataset()["rate"].attrs["units"] == "1 / step"
+
+
 def test_dictionaries_become_one_variable_for_each_name():
     (solution,) = gf.solve_static(gf.GatedRNN(0.5))
     dataset = solution.to_dataset()

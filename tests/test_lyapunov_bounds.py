@@ -129,3 +129,7 @@ def test_what_has_no_bounds_is_refused():
     for solution in (solve_dmft(gf.VanillaRNN(0.5)), separable):
         with pytest.raises(InvalidInputError, match="moving solution of the lag equations"):
             lyapunov_bounds(solution)
+    failed = solve_dmft(gf.VanillaRNN(1 + 1e-7), throw=False)
+    for call in (lyapunov_bounds, gf.spectral_boundary):
+        with pytest.raises(InvalidInputError, match="status 'not converged'.*'ok'"):
+            call(failed)

@@ -7,11 +7,11 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
-from dmft_reference import Plain
+from dmft_reference import Plain, average
 from scipy.linalg import solve_banded
 
 import gatefield as gf
-from gatefield.core.errors import InvalidInputError
+from gatefield.core.errors import InvalidInputError, NumericalFailureError
 from gatefield.core.results import Status
 from gatefield.numerics.hermite import hermite_table
 from gatefield.numerics.scale_mixture import tanh_two_point, tanh_two_point_slope
@@ -77,7 +77,7 @@ def top_eigenvalue(
         bands[0, 1] *= 2  # even
         return lambda drive: solve_banded((1, 1), bands, drive)
 
-    mean = np.sqrt(rate[-1])
+    mean = average(plain.gate_z, C["z"][0]) if "z" in C else 1.0
     unit = inverse(growth**2 + 2 * growth * mean + rate, 1.0)
     gates = [inverse((1 + tau * growth) ** 2, tau**2) for tau in (plain.tau_z, plain.tau_r)]
     weights = [(phi * gate - C["h"]) * rate_c, rate * phi * gate_c]
@@ -106,6 +106,12 @@ OPERATORS: dict[str, tuple[Any, dict[str, GaussianInput], str, float]] = {
         60.0,
     ),
     "separable": (gf.GatedRNN(3.0, alpha_z=1.0, alpha_r=2.0, tau_z=2.0), {}, "separable", 80.0),
+    "separable-bias": (
+        gf.GatedRNN(3.0, alpha_z=1.5, alpha_r=2.0, beta_h=0.3),
+        {},
+        "separable",
+        80.0,
+    ),
 }
 
 
@@ -268,6 +274,9 @@ def test_methods_that_do_not_fit_are_refused():
     ):
         with pytest.raises(InvalidInputError, match=says):
             mean_field_lyapunov(solution, method=method)
+    failed = solve_dmft(gf.VanillaRNN(1 + 1e-7), throw=False)
+    with pytest.raises(NumericalFailureError, match="not converged"):
+        _ = mean_field_lyapunov(failed, throw=False).chaotic
     wrong: Any = gf.solve_static(gf.VanillaRNN(0.5))[0]
     with pytest.raises(InvalidInputError, match="StaticMeanField.*solve_dmft"):
         mean_field_lyapunov(wrong)

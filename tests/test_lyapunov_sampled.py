@@ -13,7 +13,8 @@ from scipy.special import expit
 import gatefield as gf
 from gatefield.networks.noise import GaussianInput
 from gatefield.numerics.periodic import spectrum_of
-from gatefield.theory.dmft.sampled import redraw, solve_sampled
+from gatefield.theory.dmft.redraw import redraw
+from gatefield.theory.dmft.sampled import solve_sampled
 from gatefield.theory.lyapunov.sampled import sampled_exponent, tangent_sweep
 
 

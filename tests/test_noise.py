@@ -115,6 +115,42 @@ def test_a_longer_path_starts_with_the_shorter():
     np.testing.assert_array_equal(short.values, long.values[: short.values.shape[0]])
 
 
+def test_the_rest_of_a_path_goes_on_where_it_was():
+    path: Any = GaussianInput(variance=1.0, correlation_time=1.0).realise(3, 4.0, dt=0.25, seed=4)
+    values = np.asarray(path.values)
+    rest = path.later(1.5).later(0.3)
+    # 1.8 is a fifth of the way from the eighth sample to the ninth.
+    between = 0.8 * values[7] + 0.2 * values[8]
+    np.testing.assert_allclose(rest(0.0), between, rtol=0, atol=1e-14)
+    np.testing.assert_allclose(rest(0.2), values[8], rtol=0, atol=1e-14)
+    # Before it there are samples of the past, after 4.25 none.
+    np.testing.assert_allclose(rest(-1.8), values[0], rtol=0, atol=1e-14)
+    assert np.all(np.isfinite(rest(2.45 - 1e-9))) and np.all(np.isnan(rest(2.46)))
+    with pytest.raises(InvalidInputError, match="time = 3.*below 2.45.*longer"):
+        rest.later(3)
+    with pytest.raises(InvalidInputError, match="time = -1.*not negative"):
+        path.later(-1)
+
+
+def test_runs_go_on_with_the_rest_of_a_path():
+    """Two runs of ten and twenty steps are one of thirty."""
+    network = gf.Network.of_couplings(gf.VanillaRNN(0.0), {"h": np.zeros((4, 4))})
+    path: Any = GaussianInput(variance=1.0, correlation_time=0.5).realise(4, 3.0, dt=0.1, seed=6)
+    start = np.ones((1, 4))
+    whole = gf.simulate(network, 3.0, dt=0.1, initial=start, inputs={"h": path}).states
+    first = gf.simulate(network, 1.0, dt=0.1, initial=start, inputs={"h": path}).final
+    late = {"h": path.later(1.0)}
+    rest = gf.simulate(network, 2.0, dt=0.1, initial=first, inputs=late).states
+    np.testing.assert_allclose(rest, whole[10:], rtol=0, atol=ROUNDING)
+
+
+@pytest.mark.parametrize(
+    "endless", [np.float32(np.inf), np.float64(np.inf), np.array(np.inf), jnp.asarray(np.inf)]
+)
+def test_infinities_of_every_kind_are_static(endless):
+    assert GaussianInput(variance=1.0, correlation_time=endless).is_static
+
+
 @pytest.mark.parametrize("correlation_time", [math.inf, 2.0], ids=["static", "moving"])
 def test_the_seed_decides(correlation_time):
     process = GaussianInput(variance=1.0, correlation_time=correlation_time)
@@ -142,8 +178,9 @@ def test_other_paths_of_one_size_compile_nothing_anew():
         traced.append(1)
         return path(time)
 
-    process = GaussianInput(variance=1.0, correlation_time=1.0)
+    process: Any = GaussianInput(variance=1.0, correlation_time=1.0)
     found = [value(process.realise(3, 1.0, seed=seed), 0.5) for seed in range(3)]
+    value(process.realise(3, 1.0, seed=1).later(0.3), 0.5)
     assert len(traced) == 1
     assert not np.array_equal(found[0], found[1])
 

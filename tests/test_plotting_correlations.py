@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -144,10 +145,41 @@ def test_figure_has_a_panel_for_each_quantity(theory, networks):
         ("g_h", "g_{h}"),
         ("alpha_r", r"\alpha_{r}"),
         ("gain_n", r"\mathrm{gain}_{n}"),
+        ("y_a_b_c", r"y_{a\_b\_c}"),
     ],
 )
 def test_symbols(name, expected):
     assert symbol(name) == expected
+
+
+@pytest.mark.parametrize("name", ["y_a_b_c", "eta_h", "sigma_z", "weight_in_all"])
+def test_symbols_can_be_drawn(name):
+    figure, ax = plt.subplots()
+    ax.set_title(rf"$C_{{{symbol(name)}}}$")
+    figure.canvas.draw()  # raises where mathematics cannot be read
+    width = ax.title.get_window_extent().width
+    ax.set_title("$C$")
+    figure.canvas.draw()
+    assert width > ax.title.get_window_extent().width
+
+
+def test_time_of_maps_is_counted_in_steps(networks):
+    mapped = dataclasses.replace(networks, cell=gf.GRU())
+    assert plot_correlation("h", None, mapped).get_xlabel() == r"lag $\tau$ (steps)"
+    assert plot_correlation("h", None, networks).get_xlabel() == r"lag $\tau$ (time constants)"
+    for draw in (
+        lambda **more: plot_exponents([1.0], [0.1], **more),
+        lambda **more: plot_measured_exponents([1.0], [[0.1, 0.2]], **more),
+        lambda **more: plot_measured_exponents([1.0], [[np.nan]], **more),
+    ):
+        assert draw(unit="step").get_ylabel().endswith("(per step)")
+        assert draw().get_ylabel().endswith("(per time constant)")
+
+
+def test_the_line_of_sampled_theory_ends_with_its_lags(networks):
+    theory = mean_field(C_H / np.cosh(DENSE) ** 2, 0.02)
+    ax = plot_correlation("h", theory, max_lag=30.0)
+    assert lines_of(ax)["theory"][-1, 0] == 20.0 and ax.get_xlim() == (0, 30.0)
 
 
 def test_exponents_leave_gaps_and_show_their_error():
@@ -195,9 +227,10 @@ def test_a_bound_state_is_drawn_on_both_sides():
         (lambda theory: plot_correlation("r", theory), "one of h, phi"),
         (lambda theory: plot_exponents([1.0, 2.0], [0.1]), "One exponent for each value"),
         (lambda theory: plot_measured_exponents([1.0], [0.1]), "One row for each value"),
+        (lambda theory: plot_exponents([1.0], [0.1], unit="second"), "'time constant', 'step'"),
         (lambda theory: plot_schroedinger([0, 1], [0, 1], [1], 0.0), "at every lag"),
     ],
-    ids=["nothing", "unknown quantity", "exponents", "rates", "mode"],
+    ids=["nothing", "unknown quantity", "exponents", "rates", "unit", "mode"],
 )
 def test_what_cannot_be_drawn_is_refused(draw, told, theory):
     with pytest.raises(InvalidInputError, match=told):

@@ -10,13 +10,14 @@ import numpy as np
 import scipy.fft
 
 from gatefield.analysis.recording import (
+    FEWEST,
     NetworkInputs,
     Recording,
     check_finite,
     progress_bar,
     recording,
 )
-from gatefield.cells import AbstractCell
+from gatefield.cells import AbstractCell, AbstractMap
 from gatefield.core.checks import as_number, check_choice, check_count
 from gatefield.core.errors import refuse
 from gatefield.core.results import AbstractResult, Status, quantity
@@ -24,8 +25,6 @@ from gatefield.core.types import Float, HostArray
 from gatefield.networks import Network
 from gatefield.numerics.relaxation import integral_time, relaxation_time
 
-# Fewer networks say too little of the scatter between them.
-_FEWEST = 3
 _SPACING = 0.1
 _UNITS_AT_ONCE = 256
 
@@ -72,12 +71,17 @@ class CorrelationFunctions(AbstractResult):
     settings: tuple[tuple[str, object], ...] = eqx.field(static=True)
     status: Status = eqx.field(static=True)
 
+    @property
+    def is_map(self) -> bool:
+        """Whether lags count steps."""
+        return isinstance(self.cell, AbstractMap)
+
     def relaxation_time(
         self, name: str, *, level: float = float(np.exp(-1)), plateau: float | None = None
     ) -> float:
         """Return when a quantity's covariance has fallen to a fraction of its start.
 
-        As `gatefield.numerics.relaxation.relaxation_time`, which see.
+        Level and plateau are those of `gatefield.numerics.relaxation.relaxation_time`.
         """
         check_choice("name", name, self.covariance)
         return relaxation_time(self.lags, self.covariance[name], level=level, plateau=plateau)
@@ -85,7 +89,7 @@ class CorrelationFunctions(AbstractResult):
     def integral_time(self, name: str, *, plateau: float | None = None) -> float:
         """Return the integral of a quantity's normalised covariance over the lags.
 
-        As `gatefield.numerics.relaxation.integral_time`, which see.
+        The plateau is that of `gatefield.numerics.relaxation.integral_time`.
         """
         check_choice("name", name, self.covariance)
         return integral_time(self.lags, self.covariance[name], plateau=plateau)
@@ -179,7 +183,7 @@ def correlation_functions(
     saved = _whole(plan, "t_max", t_max, spacing, at_least=1)
     discarded = _whole(plan, "burn_in", burn_in, plan.dt, at_least=0)
     lags = _whole(plan, "max_lag", max_lag, spacing, at_least=0)
-    few = len(plan.networks) < _FEWEST
+    few = len(plan.networks) < FEWEST
     parts = check_count("blocks", blocks, at_least=2) if few else 1
     if lags >= saved // parts:
         expected = f"less than a block, here {saved // parts * spacing:g}"
@@ -284,7 +288,7 @@ def _lagged_sums(
 def _errors(values: HostArray, in_blocks: HostArray) -> HostArray:
     """Return the standard error of the mean over networks, (network, ...)."""
     count = len(values)
-    if count >= _FEWEST:
+    if count >= FEWEST:
         return values.std(axis=0, ddof=1) / np.sqrt(count)
     parts = in_blocks.shape[1]
     own = in_blocks.var(axis=1, ddof=1) / parts

@@ -22,7 +22,7 @@ class ParticipationDimension(AbstractResult):
     Attributes
     ----------
     value
-        (tr S)^2 / tr S^2, from pairs of separate blocks of time.
+        (tr S)^2 / tr S^2, from pairs of separate blocks of time; 0 where nothing varies.
     standard_error
         Of ``value``, by leaving out one block after the other.
     naive
@@ -34,7 +34,8 @@ class ParticipationDimension(AbstractResult):
     n, times
         Number of units and of times.
     status
-        OK.
+        OK; NOT_CONVERGED if the run is too short to tell: where blocks share no direction, value or
+        error is infinite; where too few of them vary, the value is 0 with an infinite error.
     """
 
     value: Float[HostArray, ""] = eqx.field(metadata=quantity())
@@ -88,7 +89,7 @@ def participation_dimension(
     Returns
     -------
     ParticipationDimension
-        A ``value`` of 0 where nothing varies.
+        Its status says whether the blocks sufficed.
 
     Raises
     ------
@@ -119,9 +120,11 @@ def participation_dimension(
     traces = np.sum(parts**2, axis=(1, 2)) / length
     limit = n * (_ROUNDING * np.max(np.abs(values))) ** 2
     if np.all(traces <= limit):
-        value, error, naive = 0.0, 0.0, 0.0
+        value, error, naive, found = 0.0, 0.0, 0.0, True
     else:
-        overlaps = _overlaps(parts)
+        # What rounding leaves of a block at rest is no direction.
+        moves = traces > limit
+        traces, overlaps = traces * moves, _overlaps(parts) * np.outer(moves, moves)
         far = np.abs(np.subtract.outer(np.arange(blocks), np.arange(blocks))) >= separation
         above, below = np.outer(traces, traces) * far, overlaps * far
         value = _ratio(above.sum(), below.sum())
@@ -129,7 +132,9 @@ def participation_dimension(
         without = np.array(
             [_ratio(above[np.ix_(k, k)].sum(), below[np.ix_(k, k)].sum()) for k in kept]
         )
-        error = float(np.sqrt((blocks - 1) / blocks * np.sum((without - without.mean()) ** 2)))
+        found = bool(np.all(np.isfinite([value, *without])) and value > 0)
+        spread = np.sum((without - without.mean()) ** 2) if found else np.inf
+        error = float(np.sqrt((blocks - 1) / blocks * spread))
         whole = (values - values.mean(axis=0) if centre else values)[None]
         naive = _ratio(np.sum(whole**2) ** 2, _overlaps(whole).item() * whole.shape[1] ** 2)
     return ParticipationDimension(
@@ -141,7 +146,7 @@ def participation_dimension(
         separation=separation,
         n=n,
         times=len(values),
-        status=Status.OK,
+        status=Status.OK if found else Status.NOT_CONVERGED,
     )
 
 
@@ -176,4 +181,7 @@ def _overlaps(parts: Float[HostArray, "block time unit"]) -> Float[HostArray, "b
 
 
 def _ratio(above: float, below: float) -> float:
-    return float(above / below) if below > 0 else 0.0
+    """Return D, infinite where the covariances of all pairs are orthogonal to rounding."""
+    if above == 0:
+        return 0.0
+    return float(above / below) if below > _ROUNDING * above else np.inf

@@ -29,6 +29,8 @@ class PerturbationGrowth(AbstractResult):
         Mean rate over the blocks of the run, and its error from their scatter.
     block_rates
         Rate within each block.
+    is_map
+        Whether rates are per step.
     status
         OK, or DIVERGED if the trajectory or the perturbation left the finite numbers.
     """
@@ -38,6 +40,7 @@ class PerturbationGrowth(AbstractResult):
     block_rates: Float[HostArray, " block"] = eqx.field(
         metadata=quantity("block", unit="1 / time constant")
     )
+    is_map: bool = eqx.field(static=True)
     status: Status = eqx.field(static=True)
 
 
@@ -132,4 +135,4 @@ def perturbation_growth(
         raise NumericalFailureError(
             "perturbation_growth left the finite numbers. Reduce dt; throw=False returns blocks."
         )
-    return PerturbationGrowth(np.asarray(rates.mean()), np.asarray(error), rates, status)
+    return PerturbationGrowth(np.asarray(rates.mean()), np.asarray(error), rates, is_map, status)

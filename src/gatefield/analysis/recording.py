@@ -25,6 +25,8 @@ from gatefield.networks.noise import GaussianInput
 from gatefield.networks.simulate import one_step
 from gatefield.numerics.steppers import STEPPERS
 
+FEWEST = 3
+"""Networks from which a standard error can be had: fewer say too little of their scatter."""
 _DEFAULT_STEP = 0.05
 _CHUNK_BYTES = 64 * 2**20
 _PIECES = 20

@@ -9,7 +9,7 @@ import equinox as eqx
 import numpy as np
 
 from gatefield.analysis.recording import NetworkInputs, check_finite, progress_bar, recording
-from gatefield.cells import AbstractCell
+from gatefield.cells import AbstractCell, AbstractMap
 from gatefield.core.checks import as_number, as_parameter
 from gatefield.core.errors import refuse
 from gatefield.core.results import AbstractResult, Status, quantity
@@ -54,6 +54,11 @@ class TwoTimeCorrelations(AbstractResult):
     n: int = eqx.field(static=True)
     settings: tuple[tuple[str, object], ...] = eqx.field(static=True)
     status: Status = eqx.field(static=True)
+
+    @property
+    def is_map(self) -> bool:
+        """Whether times count steps."""
+        return isinstance(self.cell, AbstractMap)
 
 
 # A run that diverged is reported by its status, not by warnings of the sums over it.

@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 import jax.numpy as jnp
 
 from gatefield.cells.base import AbstractCell, stacked_outputs, unpack
+from gatefield.core.errors import refuse
 from gatefield.core.types import Array, Unit
 
 
@@ -32,14 +33,25 @@ def quantity_names(cell: AbstractCell) -> tuple[str, ...]:
     tuple of str
         The state's components by their own names, the coupling fields as ``eta_<field>``, the
         outputs that these fields receive as ``y_<field>``, and the cell's ``observables``.
+
+    Raises
+    ------
+    InvalidInputError
+        If two quantities have one name, such as a component of the state called "y_h" beside the
+        output to a field h.
     """
     own = _observables(cell, *(dict.fromkeys(names, 0.0) for names in _names(cell)))
-    return (
+    names = (
         *cell.state_names,
         *(f"eta_{name}" for name in cell.field_names),
         *(f"y_{name}" for name in cell.field_names),
         *own,
     )
+    doubled = sorted({name for name in names if names.count(name) > 1})
+    if doubled:
+        remedy = "Rename a component of the state, a field or an observable."
+        refuse(f"quantities of {type(cell).__name__}", doubled, "each name once", remedy)
+    return names
 
 
 def stacked_quantities(cell: AbstractCell, state: Array, fields: Array, drive: Array) -> Array:

@@ -93,7 +93,8 @@ def lyapunov(*, config: LyapunovConfig | None = None) -> int:
     """Predict the largest Lyapunov exponent, beside networks: --theory, and --sweep for a line.
 
     Prints every state of the mean-field theory with its exponent and what networks do, and writes a
-    figure and a netCDF file. Exits with 1 if theory and networks disagree and --strict was given.
+    figure and a netCDF file. With --strict it exits with 1 unless theory converged everywhere and
+    networks agree with it.
     """
     from gatefield.cli.lyapunov import run
 

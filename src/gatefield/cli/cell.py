@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gatefield.cells import AbstractCell, GatedRNN, registered_cells
+from gatefield.cells import AbstractCell, AbstractMap, GatedRNN, registered_cells
 from gatefield.cli.config import CellConfig, DrivenConfig
 from gatefield.core.checks import check_names
 from gatefield.core.errors import refuse
@@ -18,7 +18,6 @@ from gatefield.plotting import symbol
 _SHORT = {"gated": "gated-rnn", "vanilla": "vanilla-rnn"}
 _ACTIVE = 3.0  # activation gain of a gated RNN for which none was given
 _TITLE = 80  # characters of a line
-_EXACT = 1e-6  # smaller relative errors are not written
 
 
 def cell_of(config: CellConfig) -> AbstractCell:
@@ -117,12 +116,16 @@ def cell_title(
     return _folded(f"{type(cell).__name__}: " + ", ".join(parts))
 
 
-def with_error(value: float, error: float) -> str:
-    """Write a number and its error to two digits of the error; without an error, six digits."""
-    if not np.isfinite(error) or error <= _EXACT * abs(value):
-        return f"{value:.6g}"
-    places = max(0, 1 - int(np.floor(np.log10(error))))
-    return f"{value:.{places}f} +- {error:.{places}f}"
+def check_step(cell: AbstractCell, dt: float | None) -> None:
+    """Refuse a time step for a map, which has none.
+
+    Raises
+    ------
+    InvalidInputError
+        If a step was given for a map.
+    """
+    if isinstance(cell, AbstractMap) and dt is not None:
+        refuse("dt", dt, f"none for {type(cell).__name__}, a map", "Leave --dt out.")
 
 
 def _number(name: str, text: str) -> float:

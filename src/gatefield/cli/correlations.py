@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -13,45 +13,26 @@ from rich.table import Table
 
 from gatefield.analysis import CorrelationFunctions, correlation_functions
 from gatefield.cells import AbstractCell, AbstractMap, quantity_names
-from gatefield.cli.cell import cell_of, cell_title, inputs_of, with_error
+from gatefield.cli.cell import cell_of, cell_title, check_step, inputs_of
 from gatefield.cli.config import CorrelationsConfig
 from gatefield.cli.notes import warnings_as_notes
-from gatefield.compare import Comparison, compare
+from gatefield.compare import FEWEST, Measure, correlation_measures, last_lag, with_error
 from gatefield.core.checks import check_names
-from gatefield.core.types import Float, HostArray
+from gatefield.core.errors import refuse
 from gatefield.io import check_writable, provenance, save_netcdf
 from gatefield.networks import GaussianInput, Network
-from gatefield.numerics.relaxation import relaxation_time
 from gatefield.plotting import correlation_figure, save_figure
 from gatefield.theory.dmft import MeanField, solve_dmft
 
-_FEWEST = 3  # networks from which a standard error can be had
 _STEP = 0.1
+_SPACING = 0.1  # of recorded times, as `correlation_functions` chooses it
 _RELAXATIONS = 5.0
-_ROUNDING = 1e-9  # of C(0): closer than this nothing is told apart
+_LARGEST_PART = 0.2  # of t_max: products so far apart are averaged over the other four fifths
+_ROUNDING = 1e-9  # relative
 _HINT = (
     "Theory is for infinitely many units in a stationary state: --n asks for larger networks, "
     "--burn-in and --t-max for longer runs."
 )
-
-
-class Measure(NamedTuple):
-    """One number of a correlation function: theory's, with its error, and each network's."""
-
-    quantity: str
-    name: str
-    theory: float
-    error: float
-    networks: Float[HostArray, " network"]
-
-    @property
-    def comparison(self) -> Comparison | None:
-        """Theory beside the networks; None where there are too few, or a number is not finite."""
-        finite = np.isfinite([self.theory, self.error, *self.networks]).all()
-        if self.networks.size < _FEWEST or not finite:
-            return None
-        title = f"{self.name} of {self.quantity}"
-        return compare(self.theory, self.networks, theory_error=self.error, name=title)
 
 
 def run(config: CorrelationsConfig, console: Console | None = None) -> int:
@@ -72,6 +53,7 @@ def run(config: CorrelationsConfig, console: Console | None = None) -> int:
     console = Console() if console is None else console
     folder = check_writable(config.output)
     cell = cell_of(config)
+    check_step(cell, config.dt)
     inputs = inputs_of(config, cell)
     names = _names(config, cell)
     with warnings_as_notes(console), Console(stderr=True).status("solving the mean-field theory"):
@@ -117,20 +99,37 @@ def _theory(
         samples=config.samples,
         batches=config.batches,
         seed=config.seed,
+        progress=False,
     )
 
 
 def _max_lag(config: CorrelationsConfig, theory: MeanField, names: Sequence[str]) -> float:
+    """Return the largest lag, a whole number of the networks' spacings where theory has an end."""
+    spacing = 1.0 if theory.is_map else max(_SPACING, config.dt or _STEP)
+    known = last_lag(theory)
+    if np.isfinite(known):
+        known = spacing * np.floor(known / spacing + _ROUNDING)
     if config.max_lag is not None:
-        # Sampled paths are periodic: theory has no later lags.
-        sampled = theory.method == "sampled"
-        return min(config.max_lag, float(theory.lags[-1])) if sampled else config.max_lag
+        return float(min(config.max_lag, known))
+    longest = min(known, float(theory.lags[-1]))
+    if config.verify:
+        longest = min(longest, _LARGEST_PART * config.t_max)
+        if config.networks < FEWEST:
+            # Errors are then those of four blocks, which must be longer than the lag.
+            longest = min(longest, spacing * (config.t_max / spacing // 4 - 1))
+        if longest < spacing:
+            expected = f"at least {8 * spacing:g}, which leaves room for a lag"
+            refuse("t_max", config.t_max, expected, "Raise t_max, or give max_lag.")
     slowest = max(theory.relaxation_time(name) for name in names)
     wanted = _RELAXATIONS * slowest if np.isfinite(slowest) else np.inf
-    longest = min(0.25 * config.t_max if config.verify else np.inf, float(theory.lags[-1]))
-    # Two digits: the table names it.
-    chosen = float(f"{np.clip(wanted, min(10.0, longest), longest):.2g}")
+    chosen = _rounded_down(float(np.clip(wanted, min(10.0, longest), longest)))
     return max(1.0, float(int(chosen))) if theory.is_map else chosen
+
+
+def _rounded_down(value: float) -> float:
+    """Return a number's first two digits, since the table names it."""
+    unit = 10.0 ** (np.floor(np.log10(value)) - 1)
+    return float(f"{unit * np.floor(value / unit + _ROUNDING):.2g}")
 
 
 def _networks(
@@ -155,6 +154,7 @@ def _networks(
         quantities=names,
         inputs=inputs,
         seed=config.seed,
+        progress=False,
         **step,
         **started,
     )
@@ -163,25 +163,11 @@ def _networks(
 def _measures(
     name: str, theory: MeanField, networks: CorrelationFunctions | None, max_lag: float
 ) -> list[Measure]:
-    """Return C(0), C(max_lag) and the relaxation time, theory's on the networks' lags."""
+    """Return the numbers of a quantity, theory's on the networks' lags."""
     lags = np.linspace(0.0, max_lag, 1001) if networks is None else networks.lags
     if theory.is_map:
         lags = np.arange(round(max_lag) + 1.0)
-    curve = theory.at(name, lags)
-    sampling = np.interp(lags, theory.lags, theory.standard_error[name])
-    least = (_ROUNDING + float(theory.truncation)) * abs(curve[0])
-    errors = np.hypot(sampling, least)
-    rows = np.zeros((0, lags.size)) if networks is None else networks.by_network[name]
-    decay, slope = relaxation_time(lags, curve), np.gradient(curve, lags)
-    here = min(int(np.searchsorted(lags, decay)), lags.size - 1)
-    # Where the curve is flat its crossing is not determined: no time to compare.
-    blur = float(errors[here] / abs(slope[here])) if decay > 0 and slope[here] != 0 else np.inf
-    times = np.array([relaxation_time(lags, row) for row in rows])
-    return [
-        Measure(name, "C(0)", float(curve[0]), float(errors[0]), rows[:, 0]),
-        Measure(name, f"C({lags[-1]:g})", float(curve[-1]), float(errors[-1]), rows[:, -1]),
-        Measure(name, "relaxation time", decay, blur, times),
-    ]
+    return correlation_measures(name, theory, networks, lags)
 
 
 def _print_state(console: Console, config: CorrelationsConfig, theory: MeanField) -> None:
@@ -218,10 +204,7 @@ def _print_table(console: Console, measures: Sequence[Measure], verified: bool) 
         cells = [one.quantity, one.name, with_error(one.theory, one.error)]
         if verified:
             found = one.comparison
-            spread = np.nan
-            if one.networks.size >= _FEWEST:
-                spread = one.networks.std(ddof=1) / np.sqrt(one.networks.size)
-            cells.append(with_error(float(np.mean(one.networks)), float(spread)))
+            cells.append(with_error(float(np.mean(one.networks)), one.spread))
             cells.append("" if found is None else f"{float(found.deviation):+.1f}")
         table.add_row(*cells)
     console.print(table)
@@ -238,8 +221,8 @@ def _print_summary(
     say("Relaxation time: until C has fallen to 1/e of the way to its last value, in both.")
     if not config.verify:
         return False
-    if config.networks < _FEWEST:
-        say(f"Fewer than {_FEWEST} networks: no standard errors, nothing is called agreement.")
+    if config.networks < FEWEST:
+        say(f"Fewer than {FEWEST} networks: no standard errors, nothing is called agreement.")
         return False
     say("Deviations are in standard errors; beyond 4 they count as disagreement.")
     compared = [one.comparison for one in measures]

@@ -17,6 +17,7 @@ from rich.table import Table
 from gatefield.cells import AbstractCell, GatedRNN, VanillaRNN, registered_cells
 from gatefield.cli.config import SpectrumConfig
 from gatefield.compare import (
+    FEWEST,
     Comparison,
     StateSpectrum,
     check_size,
@@ -49,7 +50,6 @@ from gatefield.theory.static import StaticMeanField, solve_static
 
 _SHORT = {"gated": "gated-rnn", "vanilla": "vanilla-rnn"}
 _ACTIVE = 3.0  # activation gain of a gated RNN for which none was given
-_FEWEST = 3  # networks from which a standard error can be had
 _HINT = (
     "Theory is for infinitely many units and for couplings that know nothing of the state: "
     "--n asks for larger networks, --couplings fresh for such couplings."
@@ -76,8 +76,8 @@ def run(config: SpectrumConfig, console: Console | None = None) -> int:
     target = folder / f"{config.name}.nc"
     if config.state is not None and target.exists() and target.samefile(config.state):
         refuse("name", config.name, "another than the state's file", "Pass --name or --output.")
-    if config.strict and config.state is None and config.networks < _FEWEST:
-        refuse("networks", config.networks, f"at least {_FEWEST} for --strict", "Simulate more.")
+    if config.strict and config.state is None and config.networks < FEWEST:
+        refuse("networks", config.networks, f"at least {FEWEST} for --strict", "Simulate more.")
     spectra = _spectra(config)
     first = spectra[0]
     grid = None
@@ -179,7 +179,7 @@ def _spectra(config: SpectrumConfig) -> list[StateSpectrum]:
 
 def _comparisons(spectra: Sequence[StateSpectrum]) -> list[Comparison]:
     """Compare means over networks; the scatter is that of each network around its own theory."""
-    if len(spectra) < _FEWEST:
+    if len(spectra) < FEWEST:
         return []
     found = []
     edge = "largest modulus" if spectra[0].is_map else "leading edge"
@@ -240,7 +240,7 @@ def _print_summary(console: Console, spectra, comparisons: Sequence[Comparison])
     for one in comparisons:
         say(str(one))
     if not comparisons:
-        say(f"Fewer than {_FEWEST} networks: no standard errors, nothing is called agreement.")
+        say(f"Fewer than {FEWEST} networks: no standard errors, nothing is called agreement.")
     counted, expected = (
         np.array([getattr(one, name) for one in spectra], float)
         for name in ("network_near", "theory_near")

@@ -6,8 +6,18 @@ from gatefield.compare.correlations import (
     check_transient,
 )
 from gatefield.compare.draws import RANGES, draw_cells
+from gatefield.compare.exponents import (
+    Rates,
+    belonging,
+    judged,
+    network_rates,
+    state_kinds,
+    theory_states,
+    variance_of,
+)
 from gatefield.compare.fixed_points import nonzero_fixed_points
-from gatefield.compare.harness import Comparison, compare, compare_sizes
+from gatefield.compare.harness import FEWEST, Comparison, compare, compare_sizes
+from gatefield.compare.measures import Measure, correlation_measures, last_lag
 from gatefield.compare.regions import (
     REPRESENTATIVES,
     RegionCheck,
@@ -16,15 +26,22 @@ from gatefield.compare.regions import (
 )
 from gatefield.compare.spectra import SpectrumCheck, check_spectra, check_spectrum
 from gatefield.compare.states import StateSpectrum, check_size, reached_state, state_spectrum
+from gatefield.compare.stations import Station, stations
+from gatefield.compare.text import with_error
 
 __all__ = [
+    "FEWEST",
     "RANGES",
     "REPRESENTATIVES",
     "Comparison",
     "CorrelationCheck",
+    "Measure",
+    "Rates",
     "RegionCheck",
     "SpectrumCheck",
     "StateSpectrum",
+    "Station",
+    "belonging",
     "check_correlations",
     "check_region",
     "check_regions",
@@ -34,8 +51,17 @@ __all__ = [
     "check_transient",
     "compare",
     "compare_sizes",
+    "correlation_measures",
     "draw_cells",
+    "judged",
+    "last_lag",
+    "network_rates",
     "nonzero_fixed_points",
     "reached_state",
+    "state_kinds",
     "state_spectrum",
+    "stations",
+    "theory_states",
+    "variance_of",
+    "with_error",
 ]

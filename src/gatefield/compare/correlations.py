@@ -12,10 +12,10 @@ from gatefield.analysis.correlations import correlation_functions
 from gatefield.analysis.two_time import two_time_correlations
 from gatefield.cells import AbstractCell, AbstractMap
 from gatefield.cells.base import check_cell
-from gatefield.compare.harness import Comparison, compare, compare_sizes
+from gatefield.compare.harness import FEWEST, Comparison, compare, compare_sizes
 from gatefield.core.checks import as_number, as_parameter, check_count, check_names, check_seed
 from gatefield.core.errors import refuse
-from gatefield.core.results import AbstractResult, quantity
+from gatefield.core.results import AbstractResult, Status, quantity
 from gatefield.core.types import Float, HostArray, Int
 from gatefield.networks import Network
 from gatefield.theory.dmft import MeanField, TransientMeanField, solve_transient
@@ -157,7 +157,8 @@ def check_correlations(
     Raises
     ------
     InvalidInputError
-        For names or numbers that do not fit.
+        For a solution that is not OK, lags beyond those of a sampled one, or names or numbers that
+        do not fit.
 
     Assumptions
     -----------
@@ -166,13 +167,12 @@ def check_correlations(
     """
     if not isinstance(solution, MeanField):
         refuse("solution", type(solution).__name__, "a MeanField", "Call solve_dmft first.")
+    _check_status(solution, "Solve it again, more closely.")
     cell, is_map = solution.cell, solution.is_map
     names = _names(cell, quantities, solution.names)
     wanted = np.asarray(as_parameter("lags", lags, nonnegative=True), float)
     theory = np.stack([solution.at(name, wanted) for name in names])
-    error = np.stack(
-        [np.interp(wanted, solution.lags, solution.standard_error[name]) for name in names]
-    )
+    error = np.stack([solution.error_at(name, wanted) for name in names])
     measured = []
     for size in _sizes(sizes):
         found = correlation_functions(
@@ -222,7 +222,8 @@ def check_transient(
     cell
         Any cell with shared parameters.
     times
-        Increasing times at whose pairs the moments are compared.
+        Increasing times at whose pairs the moments are compared, in units of the units' time
+        constant (steps of a map); rounded to whole steps.
     quantities
         Names; by default the components of the state and the outputs.
     sizes, networks
@@ -238,7 +239,7 @@ def check_transient(
     report
         Called with each size that is done.
     solution
-        The theory, if it was solved before with the same options.
+        The theory, if it was solved before, for the same cell and with the same options.
 
     Returns
     -------
@@ -247,18 +248,21 @@ def check_transient(
     Raises
     ------
     InvalidInputError
-        For names or numbers that do not fit.
+        For names or numbers that do not fit, or a solution of another cell, without the times, or
+        that is not OK.
     """
     check_cell(cell)
     is_map = isinstance(cell, AbstractMap)
-    wanted = np.asarray(as_parameter("times", times, nonnegative=True), float)
     step = 1.0 if is_map else as_number("dt", dt, positive=True)
+    steps = _steps(times, step)
+    wanted = step * steps
     stepping: dict[str, Any] = {} if is_map else {"dt": step}
     if solution is None:
-        spacing = float(np.gcd.reduce(np.round(wanted / step).astype(int)) * step)
+        # Time 0 alone has no spacing, and theory makes at least one step.
+        spacing = step * max(1, int(np.gcd.reduce(steps)))
         solution = solve_transient(
             cell,
-            float(wanted.max()),
+            step * max(1, int(steps[-1])),
             initial_variance=initial_variance,
             samples=samples,
             batches=batches,
@@ -267,6 +271,7 @@ def check_transient(
             progress=False,
             **({} if is_map else {"scheme": "euler", **stepping}),
         )
+    _check_transient(solution, cell, wanted, step)
     names = _names(cell, quantities, solution.names)
     places = [int(np.argmin(np.abs(solution.times - t))) for t in wanted]
     pairs = [(a, b) for a in range(len(wanted)) for b in range(a, len(wanted))]
@@ -306,6 +311,36 @@ def _check(cell, theory, error, measured, sizes, names, points) -> CorrelationCh
     )
 
 
+def _check_status(solution: MeanField | TransientMeanField, remedy: str) -> None:
+    if solution.status is not Status.OK:
+        refuse("solution.status", solution.status.value, f"{Status.OK.value!r}", remedy)
+
+
+def _check_transient(solution: Any, cell: AbstractCell, times: HostArray, step: float) -> None:
+    """Refuse a solution that is not the theory of these networks at these times."""
+    if not isinstance(solution, TransientMeanField):
+        remedy = "Call solve_transient first."
+        refuse("solution", type(solution).__name__, "a TransientMeanField", remedy)
+    _check_status(solution, "Reduce dt.")
+    if not bool(eqx.tree_equal(solution.cell, cell)):
+        refuse("solution.cell", solution.cell, f"{cell!r}", "Solve the cell that is simulated.")
+    off = np.abs(solution.times[:, None] - times).min(axis=0)
+    if np.any(off > 0.5 * step):
+        worst = float(times[np.argmax(off)])
+        remedy = "Save these times by save_every, or leave the solution out."
+        refuse("times", worst, "times that the solution has saved", remedy)
+
+
+def _steps(times: Sequence[float], step: float) -> Int[HostArray, " time"]:
+    wanted = np.asarray(as_parameter("times", times, nonnegative=True), float)
+    if wanted.ndim != 1 or wanted.size == 0:
+        refuse("times.shape", wanted.shape, "(time,)", "Pass a sequence of times.")
+    steps = np.round(wanted / step).astype(int)
+    if np.any(np.diff(steps) <= 0):
+        refuse("times", times, f"increasing, at least {step:g} apart", "Sort them, or lower dt.")
+    return steps
+
+
 def _names(cell: AbstractCell, given: Sequence[str] | None, known: Sequence[str]):
     if given is None:
         return (*cell.state_names, *dict.fromkeys(f"y_{name}" for name in cell.field_names))
@@ -320,7 +355,7 @@ def _sizes(sizes: Sequence[int]) -> list[int]:
 
 
 def _networks(cell: AbstractCell, size: int, networks: int, seed: int) -> list[Network]:
-    count = check_count("networks", networks, at_least=3)
+    count = check_count("networks", networks, at_least=FEWEST)
     # Other sizes draw other networks: their errors must be independent for the fit in 1/N.
     first = check_seed(seed) + 10_000 * size
     return [Network.sample(cell, size, seed=first + number) for number in range(count)]

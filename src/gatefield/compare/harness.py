@@ -8,12 +8,13 @@ from typing import Any
 import equinox as eqx
 import numpy as np
 
+from gatefield.analysis.recording import FEWEST
 from gatefield.core.checks import as_parameter
 from gatefield.core.errors import refuse
 from gatefield.core.results import AbstractResult, quantity
 from gatefield.core.types import Float, HostArray
 
-_FEWEST = 3
+__all__ = ["FEWEST", "Comparison", "compare", "compare_sizes"]
 
 
 class Comparison(AbstractResult):
@@ -93,8 +94,8 @@ def compare(
         For fewer than three samples, or values that are not finite.
     """
     values = np.asarray(as_parameter("samples", samples))
-    if values.ndim != 1 or values.size < _FEWEST:
-        refuse("samples.shape", values.shape, f"at least ({_FEWEST},)", "Simulate more networks.")
+    if values.ndim != 1 or values.size < FEWEST:
+        refuse("samples.shape", values.shape, f"at least ({FEWEST},)", "Simulate more networks.")
     error = float(values.std(ddof=1) / np.sqrt(values.size))
     return _comparison(theory, theory_error, values.mean(), error, threshold, name)
 

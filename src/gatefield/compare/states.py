@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from typing import Any
 
 import numpy as np
 
@@ -115,20 +116,24 @@ def reached_state(
     *,
     dt: float | None = None,
     inputs: Inputs | None = None,
+    initial: Any = None,
     seed: int = 0,
 ) -> Float[HostArray, "component unit"]:
-    """Return the state of a network after a time, from a random start; the zero state for none.
+    """Return the state of a network after a time alone, not its path; the zero state for none.
 
     Parameters
     ----------
     network
         Any network.
     t_max
-        Duration in units of the time constant (steps of a map); 0 gives the zero state.
+        Duration in units of the time constant (steps of a map); 0 gives the zero state, and is
+        refused beside ``initial``.
     dt
         Step of a flow.
     inputs
         External input as in `simulate`.
+    initial
+        Where it starts, (d, N); by default standard normal.
     seed
         Draws the initial state.
 
@@ -137,12 +142,11 @@ def reached_state(
     array
         (d, N).
     """
-    if as_number("t_max", t_max, nonnegative=True) == 0:
+    if as_number("t_max", t_max, nonnegative=True) == 0 and initial is None:
         return np.zeros((len(network.cell.state_names), network.n), network.dtype)
     last = max(1, round(10 * t_max / (0.05 if dt is None else dt)))  # saves the end alone
-    return simulate(
-        network, t_max, dt=dt, inputs=inputs, seed=seed, save_every=last, progress=False
-    ).final
+    options: dict[str, Any] = {"dt": dt, "inputs": inputs, "initial": initial, "seed": seed}
+    return simulate(network, t_max, save_every=last, progress=False, **options).final
 
 
 def state_spectrum(

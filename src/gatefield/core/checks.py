@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from gatefield.core.errors import GatefieldError, refuse
+from gatefield.core.results import Status
 
 
 def concrete(value: Any) -> np.ndarray | None:
@@ -113,3 +114,16 @@ def check_names(
     missing = sorted(set(known) - given)
     if every and missing:
         refuse(what, sorted(given), f"all of {listed}", f"Add {', '.join(missing)}.")
+
+
+def check_ok(name: str, result: Any) -> None:
+    """Refuse a result that its own status calls unusable.
+
+    Raises
+    ------
+    InvalidInputError
+        If the status is not OK.
+    """
+    if result.status is not Status.OK:
+        remedy = "Solve it again, more closely; throw=False let it through."
+        refuse(name, f"a result of status {result.status.value!r}", "one that is 'ok'", remedy)

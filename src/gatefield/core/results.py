@@ -29,7 +29,8 @@ def quantity(*dims: str, unit: str = "1") -> dict[str, Any]:
     dims
         Names of the array's axes, first to last; a leading ``"..."`` leaves further axes unnamed.
     unit
-        Unit of the values; "1" for numbers, "time constant" for the units' own time.
+        Unit of the values; "1" for numbers, "time constant" for the units' own time (of maps,
+        "step" is written).
 
     Returns
     -------
@@ -41,6 +42,11 @@ def quantity(*dims: str, unit: str = "1") -> dict[str, Any]:
 
 class AbstractResult(eqx.Module):
     """Base of results: frozen pytrees of host arrays, whose fields are declared by `quantity`."""
+
+    @property
+    def time_unit(self) -> str:
+        """What time is counted in: "step" for results of maps, which have a true ``is_map``."""
+        return "step" if getattr(self, "is_map", False) else "time constant"
 
     def to_dataset(self) -> xarray.Dataset:
         """Return the result as an `xarray.Dataset` with named dimensions, units and provenance.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -13,22 +13,21 @@ from matplotlib.lines import Line2D
 from scipy.optimize import root_scalar
 
 from gatefield.cells import GatedRNN
+from gatefield.compare import Station, stations, theory_states
 from gatefield.core.types import HostArray
 from gatefield.figures.base import FigureResult, Report, silent
-from gatefield.figures.exponents import theory_states
 from gatefield.figures.lines import (
-    LOOKS,
     Row,
-    Station,
+    Size,
     coexisting_rows,
     line_table,
     plot_line,
     rows_of,
-    stations,
+    station_text,
     stations_table,
 )
 from gatefield.phases import dynamical_line
-from gatefield.plotting import style
+from gatefield.plotting import STATE_LINES, style
 
 ALPHAS = (0.0, 2.0, 20.0)
 """Output-gate gains: continuous transitions, and the discontinuous one."""
@@ -41,33 +40,9 @@ _APART = 0.012  # between the networks of each alpha_r at one g_h
 _COLOURS = {0.0: "#2a9d8f", 2.0: "#3d5a98", 20.0: "#c8553d"}
 
 
-class Size(NamedTuple):
-    """How much is computed.
-
-    Attributes
-    ----------
-    sizes
-        Units of the networks; the last are drawn.
-    networks
-        Networks of each size at each gain.
-    lines
-        Values of g_h on each side of the transition, for theory.
-    gains
-        Where networks are simulated.
-    t_max, burn_in
-        Duration of the measurement, and before it.
-    """
-
-    sizes: tuple[int, ...]
-    networks: int
-    lines: int
-    gains: tuple[float, ...] = (1.6, 1.7, 1.85, 2.3, 3.0, 3.9)
-    t_max: float = 120.0
-    burn_in: float = 80.0
-
-
-FULL = Size((300, 900), 5, 16)
+FULL = Size((300, 900), 5, 16, (1.6, 1.7, 1.85, 2.3, 3.0, 3.9), 120.0, 80.0)
 QUICK = Size((150, 300), 3, 6, (1.6, 1.9, 2.5, 3.5), 100.0, 60.0)
+"""Theory's line has ``lines`` values of g_h on each side of the transition."""
 
 
 def compute(
@@ -100,7 +75,7 @@ def compute(
     """
     size = size or (QUICK if quick else FULL)
     tables: dict[str, xr.Dataset] = {}
-    lines = ["(a), (b): Lyapunov spectra are not there yet; (c), (d): alpha_z = 0, tau_r = 1"]
+    lines = ["(a), (b): Lyapunov spectra cannot be computed yet; (c), (d): alpha_z = 0, tau_r = 1"]
     report("the discontinuous transition")
     fold = _fold()
     for alpha in ALPHAS:
@@ -108,7 +83,7 @@ def compute(
         table = _jump(alpha, fold, size) if alpha == ALPHAS[-1] else _smooth(alpha, size)
         tables[f"theory_{alpha:g}"] = table
         found = stations(
-            {gain: GatedRNN(gain, alpha_r=alpha) for gain in size.gains},
+            {gain: GatedRNN(gain, alpha_r=alpha) for gain in size.values},
             size.sizes,
             networks=size.networks,
             t_max=size.t_max,
@@ -161,8 +136,8 @@ def figure(result: FigureResult) -> Figure:
         dots: dict[str, Any] = {"marker": "o", "ls": "", "ms": 4.5, **black}
         kinds = [
             Line2D([], [], **black, label="theory, moving state"),
-            Line2D([], [], **black, ls=LOOKS["divides"], label="theory, unstable state"),
-            Line2D([], [], **black, ls=LOOKS["rest"], label="theory, stable fixed point"),
+            Line2D([], [], **black, ls=STATE_LINES["divides"], label="theory, unstable state"),
+            Line2D([], [], **black, ls=STATE_LINES["rest"], label="theory, stable fixed point"),
             Line2D([], [], **dots, label=rf"networks, $N = {n}$"),
             Line2D([], [], **dots, mfc="white", label="networks that came to rest"),
         ]
@@ -224,4 +199,4 @@ def _line(alpha: float, table: xr.Dataset, found: Sequence[Station]) -> str:
         )
     else:
         start += f"theory passes zero continuously at g_h = {CRITICAL:g}"
-    return "\n    ".join([start, *(one.text("g_h") for one in found)])
+    return "\n    ".join([start, *(station_text(one, "g_h") for one in found)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -12,20 +12,19 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from gatefield.cells import GatedRNN
+from gatefield.compare import Station, stations, theory_states
 from gatefield.figures.base import FigureResult, Report, silent
-from gatefield.figures.exponents import theory_states
 from gatefield.figures.lines import (
-    LOOKS,
-    Station,
+    Size,
     coexisting_rows,
     line_table,
     plot_line,
     rows_of,
-    stations,
+    station_text,
     stations_table,
 )
 from gatefield.phases import fixed_point_line
-from gatefield.plotting import style
+from gatefield.plotting import STATE_LINES, style
 from gatefield.theory.dynamical_fold import lagged_fold, potential_fold
 from gatefield.theory.static import solve_static
 
@@ -34,38 +33,16 @@ GAIN = 1.8
 LARGEST = 30.0
 _END = 2.0  # the zero fixed point loses stability here
 _STATIC, _FAST, _SLOW, _LINE = "#1b7f3b", "#c77d8a", "#b3123a", "#b3123a"
-# Just above the lower ends of the lines: sqrt(2), sqrt(8/3) and 1.619.
+# Just above the gains at which the lines diverge: sqrt(2), sqrt(8/3), and for tau_r = 1 the 1.619
+# of `theory.dynamical_fold.lagged.lower_end`.
 _LOWEST = {"fixed_points": 1.415, "fast": 1.634, "slow": 1.625}
 _BELOW_LEGEND = 0.68  # of the height of panel (e)
 
 
-class Size(NamedTuple):
-    """How much is computed.
-
-    Attributes
-    ----------
-    sizes
-        Units of the networks; the last are drawn.
-    networks
-        Networks of each size at each alpha_r.
-    lines
-        Values of alpha_r for theory's exponents.
-    alphas
-        Where networks are simulated.
-    t_max, burn_in
-        Duration of the measurement, and before it: chaos beside a stable fixed point lasts some
-        hundred time constants in networks of some hundred units.
-    """
-
-    sizes: tuple[int, ...]
-    networks: int
-    lines: int
-    alphas: tuple[float, ...] = (4.0, 8.0, 11.0, 13.0, 16.0, 18.0, 21.0, 25.0, 29.0)
-    t_max: float = 100.0
-    burn_in: float = 60.0
-
-
-FULL = Size((400, 800), 6, 14)
+# Chaos beside a stable fixed point lasts some hundred time constants in networks of some hundred
+# units: longer runs would end at rest.
+_ALPHAS = (4.0, 8.0, 11.0, 13.0, 16.0, 18.0, 21.0, 25.0, 29.0)
+FULL = Size((400, 800), 6, 14, _ALPHAS, 100.0, 60.0)
 QUICK = Size((200, 400), 4, 5, (6.0, 11.0, 16.0, 20.0, 28.0), 60.0, 40.0)
 
 
@@ -109,7 +86,7 @@ def compute(
     report("(e) theory")
     theory = _exponents(critical["slow"], size).assign_attrs(**critical)
     found = stations(
-        {alpha: GatedRNN(GAIN, alpha_r=alpha) for alpha in size.alphas},
+        {alpha: GatedRNN(GAIN, alpha_r=alpha) for alpha in size.values},
         size.sizes,
         networks=size.networks,
         t_max=size.t_max,
@@ -293,8 +270,8 @@ def _draw_exponents(ax: Axes, tables: Any, critical: dict[str, Any]) -> None:
     dots: dict[str, Any] = {**line, "marker": "o", "ls": "", "ms": 4.5}
     handles = [
         Line2D([], [], **line, label="theory, moving state"),
-        Line2D([], [], **line, ls=LOOKS["divides"], label="theory, unstable state"),
-        Line2D([], [], color="black", ls=LOOKS["rest"], label="theory, fixed point"),
+        Line2D([], [], **line, ls=STATE_LINES["divides"], label="theory, unstable state"),
+        Line2D([], [], color="black", ls=STATE_LINES["rest"], label="theory, fixed point"),
         Line2D([], [], **dots, label=rf"networks, $N = {n}$"),
         Line2D([], [], **dots, mfc="white", label="networks that came to rest"),
         Line2D([], [], color=_STATIC, lw=1.1, ls=":", label=r"$\alpha^*_{\mathrm{FP}}$"),
@@ -352,4 +329,4 @@ def _exponent_line(theory: xr.Dataset, found: list[Station]) -> str:
         f"(e) theory jumps from {GAIN / 4 - 0.5:.4f} to {moving[0]:.4f} at alpha_r = "
         f"{theory.attrs['slow']:.4f}, tau_r = 1"
     )
-    return "\n    ".join([start, *(one.text("alpha_r") for one in found)])
+    return "\n    ".join([start, *(station_text(one, "alpha_r") for one in found)])

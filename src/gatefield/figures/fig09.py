@@ -5,16 +5,14 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import matplotlib.pyplot as plt
-import numpy as np
 from matplotlib.figure import Figure
 
 from gatefield.analysis import CorrelationFunctions, correlation_functions
 from gatefield.cells import GatedRNN
-from gatefield.compare import compare
+from gatefield.compare import Measure, correlation_measures, last_lag, with_error
 from gatefield.core.results import Status
 from gatefield.figures.base import FigureResult, Report, silent, verdict
 from gatefield.networks import Network
-from gatefield.numerics.relaxation import relaxation_time
 from gatefield.plotting import plot_correlation, style
 from gatefield.theory.dmft import MeanField, solve_dmft
 
@@ -24,8 +22,6 @@ ROWS = {"a": (0.0, 2.0), "b": (5.0, 2.0)}
 QUANTITIES = ("h", "phi", "sigma_r", "sigma_z")
 LONGEST = {"a": 30.0, "b": 100.0}
 """Largest lag drawn."""
-_FEWEST = 3
-_ROUNDING = 1e-9  # of C(0): closer than this nothing is told apart
 
 
 class Size(NamedTuple):
@@ -135,7 +131,8 @@ def figure(result: FigureResult) -> Figure:
                     gains = rf"$\alpha_z = {alpha_z:g}$, $\alpha_r = {alpha_r:g}$"
                     ax.set_title(f"({row})  {gains}")
         handles, labels = axes[0, 0].get_legend_handles_labels()
-        n = dict(result.results["networks_a"].to_dataset().attrs)["n"]
+        networks: Any = result.results["networks_a"]
+        n = networks.n
         labels = [
             rf"single networks, $N = {n}$" if each == "single networks" else each for each in labels
         ]
@@ -153,38 +150,19 @@ def _line(row: str, theory: MeanField, networks: CorrelationFunctions) -> str:
     if theory.status is not Status.OK:
         start += f" (theory ended {theory.status.value})"
     told = [start]
+    lags = networks.lags[networks.lags <= last_lag(theory) * (1 + 1e-9)]
     for name in QUANTITIES:
-        parts = [_compared(name, lag, theory, networks) for lag in (0.0, 0.2 * LONGEST[row])]
-        told.append(f"C_{name}: " + "; ".join([*parts, _decay(name, theory, networks)]))
+        found = correlation_measures(name, theory, networks, lags, at=0.2 * LONGEST[row])
+        constant = [] if len(found) == 3 else ["constant"]
+        told.append(f"C_{name}: " + "; ".join([*map(_beside, found), *constant]))
     return "\n    ".join(told)
 
 
-def _compared(name: str, lag: float, theory: MeanField, networks: CorrelationFunctions) -> str:
-    place = int(np.argmin(np.abs(networks.lags - lag)))
-    predicted = float(theory.at(name, networks.lags[[place]])[0])
-    error = float(np.interp(networks.lags[place], theory.lags, theory.standard_error[name]))
-    least = (_ROUNDING + float(theory.truncation)) * abs(predicted)
-    values = networks.by_network[name][:, place]
-    text = f"C({lag:g}) {_with(predicted, error)} | "
-    if values.size < _FEWEST:
-        return text + f"{values.mean():.4f}"
-    found = compare(predicted, values, theory_error=np.hypot(error, least), name=name)
-    return (
-        text
-        + _with(float(found.measured), float(found.standard_error))
-        + f" ({float(found.deviation):+.1f}, {verdict(found.agrees)})"
-    )
-
-
-def _decay(name: str, theory: MeanField, networks: CorrelationFunctions) -> str:
-    """Say how long both take to fall to 1/e of the way to the value at the last lag."""
-    times = [relaxation_time(networks.lags, each) for each in networks.by_network[name]]
-    own = relaxation_time(networks.lags, theory.at(name, networks.lags))
-    if own == 0 or len(times) < _FEWEST or not np.all(np.isfinite(times)):
-        return "constant" if own == 0 else f"relaxation {own:.2f} | {np.mean(times):.2f}"
-    error = float(np.std(times, ddof=1) / np.sqrt(len(times)))
-    return f"relaxation {own:.2f} | {_with(float(np.mean(times)), error)}"
-
-
-def _with(value: float, error: float) -> str:
-    return f"{value:.4f} +- {error:.4f}" if error > 1e-6 * abs(value) else f"{value:.6f}"
+def _beside(one: Measure) -> str:
+    """Say theory's number, the networks', and whether they agree where that can be told."""
+    measured = with_error(float(one.networks.mean()), one.spread)
+    text = f"{one.name} {with_error(one.theory, one.error)} | {measured}"
+    found = one.comparison
+    if found is None:
+        return text
+    return text + f" ({float(found.deviation):+.1f}, {verdict(found.agrees)})"

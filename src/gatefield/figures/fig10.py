@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
-import scipy.fft
 import xarray as xr
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from gatefield.cells import GatedRNN
-from gatefield.core.types import Float, HostArray
+from gatefield.analysis import correlation_functions
+from gatefield.cells import AbstractFlow, GatedRNN
+from gatefield.core.types import Float, HostArray, Unit
 from gatefield.figures.base import FigureResult, Report, silent
-from gatefield.networks import Network, simulate
+from gatefield.networks import Network
 from gatefield.numerics.threads import in_turn
 from gatefield.plotting import style
 
@@ -27,7 +27,7 @@ MODERATE = 0.1
 """Relative error up to which the assumption counts as reasonable."""
 _STEP, _EVERY = 0.1, 5
 _PRODUCT, _FACTORS = "black", "#d62839"
-_UNITS_AT_ONCE = 128
+_QUANTITIES = ("h_sigma_z", "h", "sigma_z")
 
 
 class Size(NamedTuple):
@@ -150,30 +150,49 @@ _LABELS = {
 }
 
 
-def autocorrelation(values: Float[HostArray, "time unit"], count: int) -> Float[HostArray, " lag"]:
-    """Return <q(t) q(t + lag)> over units and times, for lags 0 to count - 1 in saved steps."""
-    times, units = values.shape
-    fast_length: Any = scipy.fft.next_fast_len
-    length = int(fast_length(times + count, real=True))
-    power = np.zeros(length // 2 + 1)
-    for start in range(0, units, _UNITS_AT_ONCE):
-        rows = values[:, start : start + _UNITS_AT_ONCE].T.astype(float)
-        power += np.sum(np.abs(np.fft.rfft(rows, length)) ** 2, axis=0)
-    pairs = units * (times - np.arange(count))
-    return np.fft.irfft(power, length)[:count] / pairs
+class WithProduct(AbstractFlow):
+    """A gated RNN that can be asked for h sigma_z, and otherwise is the same."""
+
+    cell: GatedRNN
+
+    state_names: ClassVar[tuple[str, ...]] = GatedRNN.state_names
+    field_names: ClassVar[tuple[str, ...]] = GatedRNN.field_names
+    drive_names: ClassVar[tuple[str, ...]] = GatedRNN.drive_names
+
+    def gains(self) -> Unit:
+        """Return those of the cell."""
+        return self.cell.gains()
+
+    def outputs(self, state: Unit, fields: Unit, drive: Unit) -> Unit:
+        """Return those of the cell."""
+        return self.cell.outputs(state, fields, drive)
+
+    def observables(self, state: Unit, fields: Unit, drive: Unit) -> Unit:
+        """Return those of the cell, and h sigma_z."""
+        own = self.cell.observables(state, fields, drive)
+        return {**own, "h_sigma_z": state["h"] * own["sigma_z"]}
+
+    def rule(self, state: Unit, fields: Unit, drive: Unit) -> Unit:
+        """Return that of the cell."""
+        return self.cell.rule(state, fields, drive)
 
 
 def _correlators(cell: GatedRNN, size: Size, longest: float, seed: int) -> HostArray:
     """Return the correlators of h sigma_z, h and sigma_z in one network, (3, lag)."""
-    sampled = Network.sample(cell, size.n, seed=seed, dtype="float32")
-    # Without its seed, which would compile anew.
-    network = Network(cell, sampled.couplings, sampled.wiring)
-    options: dict[str, Any] = {"dt": _STEP, "progress": False}
-    start = simulate(network, size.burn_in * longest, save_every=10**9, seed=seed, **options).final
-    path = simulate(network, size.span * longest, save_every=_EVERY, initial=start, **options)
-    h, rate = path.component("h"), np.asarray(cell.update_gate(path.component("z")))
-    count = round(longest / (_STEP * _EVERY)) + 1
-    return np.stack([autocorrelation(each, count) for each in (h * rate, h, rate)])
+    network = Network.sample(WithProduct(cell), size.n, seed=seed, dtype="float32")
+    found = correlation_functions(
+        network,
+        size.span * longest,
+        burn_in=size.burn_in * longest,
+        max_lag=longest,
+        dt=_STEP,
+        save_every=_EVERY,
+        quantities=_QUANTITIES,
+        blocks=2,  # which only the errors of one network need: those drawn are of several
+        seed=seed,
+        progress=False,
+    )
+    return np.stack([found.covariance[name] for name in _QUANTITIES])
 
 
 def _table(alpha: float, size: Size, found: Float[HostArray, "network 3 lag"]) -> xr.Dataset:

@@ -1,4 +1,4 @@
-"""What Figs. 3 and 4 share: lines of the largest exponent, with networks beside them."""
+"""What figures of the largest exponent share: its line through theory, with networks beside it."""
 
 from __future__ import annotations
 
@@ -10,130 +10,61 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from gatefield.cells import AbstractCell
-from gatefield.compare import Comparison, compare, compare_sizes
-from gatefield.core.types import Bool, HostArray
-from gatefield.figures.base import Report, silent, verdict
-from gatefield.figures.exponents import (
-    FEWEST,
-    Rates,
-    belonging,
-    error_of,
-    network_rates,
-    theory_states,
-    variance_of,
-)
-from gatefield.plotting import plot_exponents, plot_measured_exponents
+from gatefield.compare import Station, belonging, theory_states, variance_of
+from gatefield.core.types import HostArray
+from gatefield.figures.base import verdict
+from gatefield.plotting import STATE_LINES, plot_exponents, plot_measured_exponents
 from gatefield.theory.lyapunov import MeanFieldLyapunov
 
-LOOKS: dict[str, Any] = {"rest": (0, (1, 1.2)), "divides": "--", "moving": "-"}
-"""Line styles of a stable fixed point, an unstable moving state, and the one that is reached."""
-
 Row = tuple[str, float, float, float]
-"""Kind of state (of `LOOKS`), the parameter, the exponent, C_h(0)."""
+"""Kind of state (of `STATE_LINES`), the parameter, the exponent, C_h(0)."""
 
 
-class Station(NamedTuple):
-    """A point of a line where networks were simulated.
+class Size(NamedTuple):
+    """How much is computed.
 
     Attributes
     ----------
-    value
-        The parameter.
-    states
-        Theory's states there.
-    rates
-        Networks by their number of units.
-    """
-
-    value: float
-    states: tuple[MeanFieldLyapunov, ...]
-    rates: Mapping[int, Rates]
-
-    @property
-    def moving(self) -> Bool[HostArray, " network"]:
-        """Which of the largest networks did not come to rest."""
-        last = belonging(self.states, self.rates[max(self.rates)])[-1]
-        return last if self.states[-1].mean_field.fluctuates else ~last
-
-    def comparison(self, number: int) -> Comparison | None:
-        """Compare a state with its networks, extrapolated in 1/N; None where there are too few."""
-        masks = {n: belonging(self.states, each)[number] for n, each in self.rates.items()}
-        values = {n: each.rate[masks[n]] for n, each in self.rates.items()}
-        values = {n: each for n, each in values.items() if each.size >= FEWEST}
-        state = self.states[number]
-        theory, options = float(state.exponent), {"theory_error": error_of(state)}
-        if not values:
-            return None
-        if len(values) > 1:
-            return compare_sizes(theory, values, name="exponent", **options)
-        return compare(theory, next(iter(values.values())), name="exponent", **options)
-
-    def text(self, name: str) -> str:
-        """Say for each state what networks gave, and whether they agree."""
-        told = []
-        largest = max(self.rates)
-        masks = belonging(self.states, self.rates[largest])
-        for number, (state, mask) in enumerate(zip(self.states, masks, strict=True)):
-            theory, rates = float(state.exponent), self.rates[largest].rate[mask]
-            if rates.size == 0:
-                continue
-            error = rates.std(ddof=1) / np.sqrt(rates.size) if rates.size > 1 else np.nan
-            kind = "moving" if state.mean_field.fluctuates else "at rest"
-            part = f"{kind} {theory:.4f} | {rates.mean():.4f} +- {error:.4f} ({rates.size} of "
-            part += f"{mask.size} at N = {largest})"
-            found = self.comparison(number)
-            if found is not None:
-                part += (
-                    f", N -> inf {float(found.measured):.4f} +- {float(found.standard_error):.4f}: "
-                    f"{float(found.deviation):+.1f} standard errors, {verdict(found.agrees)}"
-                )
-            told.append(part)
-        return f"{name} = {self.value:g}: " + "; ".join(told)
-
-
-def stations(
-    cells: Mapping[float, AbstractCell],
-    sizes: Sequence[int],
-    *,
-    networks: int,
-    t_max: float,
-    burn_in: float,
-    seed: int = 0,
-    report: Report = silent,
-) -> list[Station]:
-    """Simulate networks of several sizes at points of a line, and solve theory there.
-
-    Parameters
-    ----------
-    cells
-        By the parameter's value.
     sizes
-        Numbers of units; other sizes draw other networks.
-    networks, t_max, burn_in, report
-        As in `network_rates`, at each point and size.
-    seed
-        Of the first network.
-
-    Returns
-    -------
-    list of Station
+        Units of the networks; the last are drawn.
+    networks
+        Networks of each size at each value.
+    lines
+        Values of the parameter for theory's line, or for each part of it.
+    values
+        Where networks are simulated.
+    t_max, burn_in
+        Duration of the measurement, and before it.
     """
-    found = []
-    for value, cell in cells.items():
-        rates = {}
-        for n in sizes:
-            place = f"{value:g}, N = {n}"
-            rates[n] = network_rates(
-                cell,
-                n=n,
-                networks=networks,
-                t_max=t_max,
-                burn_in=burn_in,
-                seed=seed + 10_000 * n,
-                report=lambda text, place=place: report(f"{place}: {text}"),
+
+    sizes: tuple[int, ...]
+    networks: int
+    lines: int
+    values: tuple[float, ...]
+    t_max: float
+    burn_in: float
+
+
+def station_text(one: Station, name: str) -> str:
+    """Say for each state what the networks gave, and whether they agree."""
+    told = []
+    largest, comparisons = max(one.rates), one.comparisons
+    masks = belonging(one.states, one.largest)
+    for state, mask, found in zip(one.states, masks, comparisons, strict=True):
+        theory, rates = float(state.exponent), one.largest.rate[mask]
+        if rates.size == 0:
+            continue
+        error = rates.std(ddof=1) / np.sqrt(rates.size) if rates.size > 1 else np.nan
+        kind = "moving" if state.mean_field.fluctuates else "at rest"
+        part = f"{kind} {theory:.4f} | {rates.mean():.4f} +- {error:.4f} ({rates.size} of "
+        part += f"{mask.size} at N = {largest})"
+        if found is not None:
+            part += (
+                f", N -> inf {float(found.measured):.4f} +- {float(found.standard_error):.4f}: "
+                f"{float(found.deviation):+.1f} standard errors, {verdict(found.agrees)}"
             )
-        found.append(Station(value, theory_states(cell), rates))
-    return found
+        told.append(part)
+    return f"{name} = {one.value:g}: " + "; ".join(told)
 
 
 def stations_table(name: str, found: Sequence[Station]) -> xr.Dataset:
@@ -144,10 +75,10 @@ def stations_table(name: str, found: Sequence[Station]) -> xr.Dataset:
     columns: dict[str, Any] = {
         key: (
             dims,
-            np.array([[getattr(one.rates[n], key) for n in sizes] for one in found]),
+            np.array([[one.rates[n].columns[key] for n in sizes] for one in found]),
             {"units": units.get(key, "1")},
         )
-        for key in Rates._fields
+        for key in found[0].largest.columns
     }
     described = {"description": "of those of the largest n, not at rest"}
     columns["moving"] = ((name, "network"), np.array([one.moving for one in found]), described)
@@ -192,7 +123,7 @@ def rows_of(
 
 def line_table(name: str, rows: Sequence[Row], **attributes: float) -> xr.Dataset:
     """Return rows as a dataset, sorted by the parameter within each kind."""
-    ordered = sorted(rows, key=lambda row: (list(LOOKS).index(row[0]), row[1]))
+    ordered = sorted(rows, key=lambda row: (list(STATE_LINES).index(row[0]), row[1]))
     kinds, values, exponents, variances = zip(*ordered, strict=True)
     return xr.Dataset(
         {
@@ -230,7 +161,7 @@ def plot_line(
         Moves the networks sideways, where those of several lines would hide each other.
     """
     look: dict[str, Any] = {"ax": ax, "colour": colour, "label": "_"}
-    for kind, dash in LOOKS.items():
+    for kind, dash in STATE_LINES.items():
         chosen = (table["kind"] == kind).values
         if chosen.any():
             line = table[name].values[chosen], table["exponent"].values[chosen]

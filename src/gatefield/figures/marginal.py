@@ -8,8 +8,8 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from gatefield.cells import GatedRNN
+from gatefield.compare import network_rates
 from gatefield.figures.base import FigureResult, Report, silent
-from gatefield.figures.exponents import network_rates
 from gatefield.phases import marginal_line
 from gatefield.plotting import plot_exponents, style
 from gatefield.theory.dmft import follow_dmft
@@ -17,6 +17,12 @@ from gatefield.theory.lyapunov import mean_field_lyapunov
 
 SWITCHES = (10.0, 100.0, 1000.0)
 GAINS = (3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0)
+_INSIDE = 5.5
+"""Largest gain at which networks are expected to freeze whatever their history: below both ends of
+the marginal states by Eq. 8, 6.02 and 6.55."""
+_CHAOTIC = 0.02
+"""An exponent above counts as chaos: it is twice the largest one that networks were found to have
+among the marginal states, .0098 (g_h = 5, alpha_z = 1000, N = 200)."""
 _COLOURS = ("#9db4d6", "#3d5a98", "#d62839")
 
 
@@ -69,26 +75,37 @@ def compute(*, quick: bool = False, seed: int = 0, report: Report = silent) -> F
 def _lines(table: xr.Dataset, ends: dict[str, float]) -> list[str]:
     """Say how far the exponent falls where theory expects marginal states, and beyond."""
     median = xr.apply_ufunc(np.abs, table["exponent"]).median("network")
-    below = median.where(table["g_h"] <= 5.5, drop=True).max("g_h")
+    below = median.where(table["g_h"] <= _INSIDE, drop=True).max("g_h")
     each = ", ".join(
         f"{float(value):.4f} at alpha_z = {float(alpha):g}"
         for alpha, value in zip(below["alpha_z"], below, strict=True)
     )
     switch = table["exponent"].isel(alpha_z=-1)
     beyond = switch.where(switch["g_h"] > ends["static"], drop=True)
-    chaotic = int((beyond > 0.02).sum())
+    chaotic = int((beyond > _CHAOTIC).sum())
     return [
-        f"Largest median |lambda_max| for 2 < g_h <= 5.5: {each}; marginal states have 0 in the "
-        "limit.",
+        f"Largest median |lambda_max| for 2 < g_h <= {_INSIDE:g}: {each}; marginal states have 0 "
+        "in the limit.",
         f"At alpha_z = {float(switch['alpha_z']):g} and g_h > {ends['static']:.3f} (the end of the "
         f"marginal states from the static variance; {ends['dmft']:.3f} from the chaotic one, both "
-        f"by Eq. 8), {chaotic} of {beyond.size} networks are chaotic (lambda_max > 0.02); the "
-        "others froze. Which happens depends on history.",
+        f"by Eq. 8), {chaotic} of {beyond.size} networks are chaotic (lambda_max > {_CHAOTIC:g}); "
+        "the others froze. Which happens depends on history.",
     ]
 
 
 def figure(result: FigureResult) -> Figure:
-    """Draw the exponents over g_h, with both values at which Eq. 8 ends the marginal states."""
+    """Draw the exponents over g_h, with both values at which Eq. 8 ends the marginal states.
+
+    Parameters
+    ----------
+    result
+        From `compute`.
+
+    Returns
+    -------
+    Figure
+        Theory at alpha_z = 0, and the networks of each alpha_z with their medians.
+    """
     table = result.tables["exponents"]
     with style():
         drawn, ax = plt.subplots(figsize=(5.6, 3.9))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -13,9 +13,10 @@ from scipy.interpolate import make_interp_spline
 from scipy.linalg import eigh_tridiagonal
 
 from gatefield.cells import VanillaRNN
+from gatefield.compare import Station, stations
 from gatefield.core.types import Float, HostArray
 from gatefield.figures.base import FigureResult, Report, silent, verdict
-from gatefield.figures.lines import Station, stations, stations_table
+from gatefield.figures.lines import Size, station_text, stations_table
 from gatefield.plotting import (
     plot_exponents,
     plot_measured_exponents,
@@ -28,37 +29,14 @@ from gatefield.theory.lyapunov import MeanFieldLyapunov, lyapunov_bounds, mean_f
 
 GAINS = {"a": 1.2, "b": 1.5, "c": 2.5}
 """Gains g of the wells; chaos begins at 1."""
-PUBLISHED = (2.0, 0.11245811)
-"""An exponent from quadrature: g, lambda."""
+REFERENCE = (2.0, 0.11245811)
+"""An exponent computed apart from this package, by quadrature of the potential: g, lambda."""
 _WIDEST = 6.0  # widths of the ground state that are drawn
 _GRID = 4001
 _AGREES = 1e-4  # of the depth of the well: twice what the grid's second differences miss
 
 
-class Size(NamedTuple):
-    """How much is computed.
-
-    Attributes
-    ----------
-    sizes, networks
-        Units of the networks, the last of which are drawn, and how many of each.
-    lines
-        Values of g for theory's line.
-    gains
-        Where networks are simulated.
-    t_max, burn_in
-        Duration of the measurement, and before it.
-    """
-
-    sizes: tuple[int, ...]
-    networks: int
-    lines: int
-    gains: tuple[float, ...] = (1.3, 1.6, 2.0, 2.5, 2.9)
-    t_max: float = 200.0
-    burn_in: float = 100.0
-
-
-FULL = Size((250, 500, 1000), 8, 25)
+FULL = Size((250, 500, 1000), 8, 25, (1.3, 1.6, 2.0, 2.5, 2.9), 200.0, 100.0)
 QUICK = Size((200, 400), 4, 9, (1.5, 2.0, 2.8), 100.0, 50.0)
 
 
@@ -106,7 +84,7 @@ def compute(
     report("(d) theory")
     tables["line"] = _theory_line(size)
     found = stations(
-        {gain: VanillaRNN(gain) for gain in size.gains},
+        {gain: VanillaRNN(gain) for gain in size.values},
         size.sizes,
         networks=size.networks,
         t_max=size.t_max,
@@ -216,8 +194,8 @@ def _theory_line(size: Size) -> xr.Dataset:
         exponent = float(mean_field_lyapunov(solution).exponent)
         rows.append((gain, exponent, float(bounds.lower_gaussian), float(bounds.upper)))
     columns = dict(zip(("g", "exponent", "lower", "upper"), np.array(rows).T, strict=True))
-    exact = mean_field_lyapunov(solve_dmft(VanillaRNN(PUBLISHED[0])))
-    attributes = {"g_published": PUBLISHED[0], "exponent_there": float(exact.exponent)}
+    exact = mean_field_lyapunov(solve_dmft(VanillaRNN(REFERENCE[0])))
+    attributes = {"g_reference": REFERENCE[0], "exponent_there": float(exact.exponent)}
     return xr.Dataset({name: ("point", each) for name, each in columns.items()}, attrs=attributes)
 
 
@@ -249,11 +227,11 @@ def _well_line(panel: str, table: xr.Dataset) -> str:
 
 def _exponent_line(line: xr.Dataset, found: list[Station]) -> str:
     inside = (line["lower"] <= line["exponent"] + 1e-12) & (line["exponent"] <= line["upper"])
-    gain, published = PUBLISHED
+    gain, reference = REFERENCE
     own = line.attrs["exponent_there"]
     start = (
         f"(d) the exponent lies {'within' if bool(inside.all()) else 'OUTSIDE'} the bounds of "
         f"Appendix F at all {line.sizes['point']} gains; g = {gain:g}: {own:.8f}, by quadrature "
-        f"{published:.8f}"
+        f"{reference:.8f}"
     )
-    return "\n    ".join([start, *(one.text("g") for one in found)])
+    return "\n    ".join([start, *(station_text(one, "g") for one in found)])

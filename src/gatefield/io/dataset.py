@@ -51,7 +51,8 @@ def to_dataset(result: AbstractResult) -> xr.Dataset:
             continue
         for name, array in _named_arrays(field.name, value):
             dims = _dimensions(name, field.metadata["dims"], np.ndim(array))
-            variable = xr.Variable(dims, array, {"units": field.metadata["unit"]})
+            unit = field.metadata["unit"].replace("time constant", result.time_unit)
+            variable = xr.Variable(dims, array, {"units": unit})
             if len(dims) == 1 and name in (dims[0], f"{dims[0]}s"):
                 coordinates[dims[0]] = variable
             else:

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gatefield.core.checks import as_number, check_count, check_seed, concrete
+from gatefield.core.errors import refuse
 from gatefield.core.types import Array, Float, HostArray
 
 # Keeps the paths apart from the couplings and the initial states, which the same seed may draw.
@@ -27,10 +28,13 @@ class InputPath(eqx.Module):
         (time, unit), at the times 0, dt, 2 dt, ...
     dt
         Spacing, in units of the unit's time constant; 1 for maps, whose time counts steps.
+    start
+        What is added to a time before the samples are looked up.
     """
 
     values: Float[Array, "time unit"]
     dt: float = eqx.field(static=True)
+    start: Float[Array, ""]
 
     def __call__(self, time: Any) -> Float[Array, " unit"]:
         """Return the input (N,) at a time, linear between samples; NaN where none were drawn.
@@ -42,8 +46,33 @@ class InputPath(eqx.Module):
         with jax.enable_x64(True):
             return self._at(time)
 
+    def later(self, time: float) -> InputPath:
+        """Return the rest of the path from a time on, which becomes time 0.
+
+        Parameters
+        ----------
+        time
+            In units of the unit's time constant (steps for maps), not negative.
+
+        Returns
+        -------
+        InputPath
+            To go on with a run that ended then. `simulate` compiles nothing anew for it.
+
+        Raises
+        ------
+        InvalidInputError
+            For a time at which the path has ended.
+        """
+        shift = as_number("time", time, nonnegative=True)
+        end = (self.values.shape[0] - 1) * self.dt - float(self.start)
+        if shift >= end:
+            refuse("time", time, f"a time below {end:g}, where the path ends", "Draw a longer one.")
+        with jax.enable_x64(True):
+            return InputPath(self.values, self.dt, self.start + shift)
+
     def _at(self, time: Any) -> Array:
-        place = jnp.asarray(time) / self.dt
+        place = (jnp.asarray(time) + self.start) / self.dt
         last = self.values.shape[0] - 1
         before = jnp.clip(jnp.floor(place).astype(int), 0, last - 1)
         part = place - before
@@ -81,7 +110,9 @@ class GaussianInput(eqx.Module):
     def __init__(self, *, variance: float, mean: float = 0.0, correlation_time: float = math.inf):
         self.mean = as_number("mean", mean)
         self.variance = as_number("variance", variance, nonnegative=True)
-        endless = isinstance(correlation_time, float) and correlation_time == math.inf
+        given = concrete(correlation_time)
+        real = given is not None and given.shape == () and given.dtype.kind == "f"
+        endless = real and bool(given == math.inf)
         self.correlation_time = (
             math.inf if endless else as_number("correlation_time", correlation_time, positive=True)
         )
@@ -95,7 +126,7 @@ class GaussianInput(eqx.Module):
         """Return <I(t) I(t + lag)> at the lags, as an array of their kind (NumPy or JAX)."""
         numpy: Any = jnp if isinstance(lags, jax.Array) else np
         lags = numpy.abs(lags)
-        # Written out, for an infinite lag over an infinite time is no number.
+        # A static input is treated apart, since an infinite lag divided by an infinite time is NaN.
         decay = (
             numpy.ones_like(lags) if self.is_static else numpy.exp(-lags / self.correlation_time)
         )
@@ -152,7 +183,7 @@ class GaussianInput(eqx.Module):
             keep = math.exp(-dt / self.correlation_time)
             kick = math.sqrt(-math.expm1(-2 * dt / self.correlation_time))
             values = _paths(key, self.mean, deviation, keep, kick, n, count)
-        return InputPath(values, dt)
+            return InputPath(values, dt, jnp.zeros(()))
 
 
 @functools.partial(jax.jit, static_argnames=("n", "count"))

@@ -34,6 +34,11 @@ class Trajectory(AbstractResult):
     component_names: tuple[str, ...] = eqx.field(static=True)
     settings: tuple[tuple[str, object], ...] = eqx.field(static=True)
 
+    @property
+    def is_map(self) -> bool:
+        """Whether times count steps."""
+        return dict(self.settings)["method"] == "map"
+
     def component(self, name: str) -> Float[HostArray, "*sample time unit"]:
         """Return one component of the state over time, for instance "h"."""
         check_choice("name", name, self.component_names)

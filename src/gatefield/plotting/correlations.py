@@ -12,7 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from gatefield.analysis import CorrelationFunctions
+from gatefield.compare import last_lag
 from gatefield.core.errors import refuse
+from gatefield.plotting.names import symbol, time_unit
 from gatefield.plotting.style import style
 from gatefield.theory.dmft import MeanField
 
@@ -20,14 +22,6 @@ THEORY, NETWORKS = "black", "#d62839"
 _SINGLE = "#9aa5b1"
 _COLUMNS = 3
 _PANEL = (3.6, 2.9)  # inches
-_GREEK = ("alpha", "beta", "eta", "phi", "sigma", "tau")
-
-
-def symbol(name: str) -> str:
-    r"""Return a name such as "sigma_z" or "alpha_r" as matplotlib's mathematics has it."""
-    head, _, tail = name.partition("_")
-    letter = rf"\{head}" if head in _GREEK else head if len(head) == 1 else rf"\mathrm{{{head}}}"
-    return f"{letter}_{{{tail}}}" if tail else letter
 
 
 def plot_correlation(
@@ -48,9 +42,10 @@ def plot_correlation(
     name
         The quantity, such as "h" or "phi".
     theory
-        A stationary mean field; its band is one standard error.
+        A stationary mean field; its band is one standard error. Sampled paths have no later lags
+        than they were solved for: there the line ends.
     networks
-        What networks gave: each a thin line, their mean dashed.
+        What networks gave: each a thin line, their mean a thick one with its standard error.
     ax
         Where to draw; by default new axes.
     max_lag
@@ -72,14 +67,15 @@ def plot_correlation(
     InvalidInputError
         If there is nothing to draw, or no such quantity.
     """
-    if theory is None and networks is None:
+    given = [each for each in (theory, networks) if each is not None]
+    if not given:
         refuse("theory, networks", None, "at least one of them", "Pass a MeanField.")
-    for each in (theory, networks):
-        if each is not None and name not in each.covariance:
+    for each in given:
+        if name not in each.covariance:
             refuse("name", name, f"one of {', '.join(each.covariance)}", "Check the spelling.")
     if ax is None:
         ax = plt.subplots()[1]
-    last = max_lag if max_lag is not None else _last(name, theory, networks)
+    last = _last(name, given[-1]) if max_lag is None else max_lag
     if networks is not None:
         kept = networks.lags <= last * (1 + 1e-9)
         lags = networks.lags[kept]
@@ -91,14 +87,13 @@ def plot_correlation(
         ax.fill_between(lags, mean - error, mean + error, color=NETWORKS, alpha=0.2, lw=0, zorder=1)
     if theory is not None:
         lags = _dense(theory, last)
-        values = theory.at(name, lags)
-        error = np.interp(lags, theory.lags, theory.standard_error[name])
+        values, error = theory.at(name, lags), theory.error_at(name, lags)
         ax.plot(lags, values, color=colour, linewidth=1.4, label=label, zorder=4)
         if np.any(error > 0):
             ax.fill_between(
                 lags, values - error, values + error, color=colour, alpha=0.25, lw=0, zorder=3
             )
-    _frame(ax, name, last, theory.is_map if theory is not None else False)
+    _frame(ax, name, last, given[0].is_map)
     if legend:
         ax.legend(loc="best")
     return ax
@@ -143,16 +138,17 @@ def correlation_figure(
     return drawn
 
 
-def _last(name: str, theory: MeanField | None, networks: CorrelationFunctions | None) -> float:
-    if networks is not None or theory is None:
-        return 1.0 if networks is None else float(networks.lags[-1])
-    return float(np.clip(5 * theory.relaxation_time(name), theory.lags[1], theory.lags[-1]))
+def _last(name: str, given: MeanField | CorrelationFunctions) -> float:
+    if isinstance(given, CorrelationFunctions):
+        return float(given.lags[-1])
+    return float(np.clip(5 * given.relaxation_time(name), given.lags[1], given.lags[-1]))
 
 
 def _dense(theory: MeanField, last: float) -> Any:
     """Return lags for a smooth line; maps have whole ones only."""
+    last = min(last, last_lag(theory))
     if theory.is_map:
-        return np.arange(round(last) + 1.0)
+        return np.arange(np.floor(last + 1e-9) + 1.0)
     return np.linspace(0.0, last, 301)
 
 
@@ -164,5 +160,5 @@ def _frame(ax: Axes, name: str, last: float, is_map: bool) -> None:
     if high - low < least:
         ax.set_ylim(middle - least, middle + least)
     ax.yaxis.set_major_locator(MaxNLocator(5))
-    ax.set_xlabel(r"lag $\tau$ (steps)" if is_map else r"lag $\tau$ (time constants)")
+    ax.set_xlabel(rf"lag $\tau$ ({time_unit(is_map)}s)")
     ax.set_ylabel(rf"$C_{{{symbol(name)}}}(\tau)$")

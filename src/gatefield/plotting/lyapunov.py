@@ -8,10 +8,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
+from gatefield.core.checks import check_choice
 from gatefield.core.errors import refuse
 
 THEORY, NETWORKS, POTENTIAL, MODE = "black", "#d62839", "#3d5a98", "#d62839"
-EXPONENT = r"exponent $\lambda_{\max}$ (per time constant)"
 _ZERO: dict[str, Any] = {"color": "#7a7a7a", "linewidth": 0.9, "linestyle": ":", "zorder": 0}
 
 
@@ -24,6 +24,7 @@ def plot_exponents(
     label: str = "theory",
     colour: str = THEORY,
     linestyle: Any = "-",
+    unit: str = "time constant",
 ) -> Axes:
     """Draw theory's largest exponent against a parameter, with a band of one standard error.
 
@@ -32,13 +33,15 @@ def plot_exponents(
     values
         The parameter, (point,).
     exponents
-        Per unit of the units' time constant, (point,); NaN leaves a gap.
+        Per ``unit``, (point,); NaN leaves a gap.
     errors
         Standard errors, (point,); none by default.
     ax
         Where to draw; by default new axes.
     label, colour, linestyle
         Of the line.
+    unit
+        Of time: "time constant", or "step" for maps.
 
     Returns
     -------
@@ -64,7 +67,7 @@ def plot_exponents(
     if errors is not None and np.any(np.nan_to_num(errors) > 0):
         wide = np.asarray(errors, float)
         ax.fill_between(x, y - wide, y + wide, color=colour, alpha=0.25, lw=0, zorder=2)
-    ax.set_ylabel(EXPONENT)
+    _name_exponent(ax, unit)
     return ax
 
 
@@ -76,6 +79,7 @@ def plot_measured_exponents(
     label: str = "networks",
     colour: str = NETWORKS,
     hollow: bool = False,
+    unit: str = "time constant",
 ) -> Axes:
     """Draw the exponents of networks: their mean with its standard error, each as a faint dot.
 
@@ -84,13 +88,15 @@ def plot_measured_exponents(
     values
         The parameter, (point,).
     rates
-        Per unit of the units' time constant, (point, network); NaN where there is no network.
+        Per ``unit``, (point, network); NaN where there is no network.
     ax
         Where to draw; by default new axes.
     label, colour
         Of the dots.
     hollow
         Whether the dots are empty, for networks that came to rest.
+    unit
+        Of time: "time constant", or "step" for maps.
 
     Returns
     -------
@@ -109,6 +115,7 @@ def plot_measured_exponents(
     ax.axhline(0.0, **_ZERO)
     count = np.isfinite(y).sum(axis=1)
     present = count > 0
+    _name_exponent(ax, unit)
     if not present.any():
         return ax
     x, y, count = x[present], y[present], count[present]
@@ -129,8 +136,12 @@ def plot_measured_exponents(
         zorder=5,
         label=label,
     )
-    ax.set_ylabel(EXPONENT)
     return ax
+
+
+def _name_exponent(ax: Axes, unit: str) -> None:
+    check_choice("unit", unit, ("time constant", "step"))
+    ax.set_ylabel(rf"exponent $\lambda_{{\max}}$ (per {unit})")
 
 
 def plot_schroedinger(

@@ -112,11 +112,15 @@ def _drive(entry: str) -> Drive:
     first, *rest = entry.split(",")
     name, equals, variance = (part.strip() for part in first.partition("="))
     values = {"variance": variance, "mean": "0", "time": "inf"}
+    told = set()
     for part in rest:
         key, _, value = (each.strip() for each in part.partition("="))
+        if key in told:
+            raise ValueError(f"input = {entry!r}: expected {key} once. Remove one.")
         if key not in ("mean", "time"):
             equals = ""
         values[key] = value
+        told.add(key)
     try:
         numbers = {key: float(value) for key, value in values.items()}
     except ValueError:

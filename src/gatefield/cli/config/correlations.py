@@ -8,7 +8,14 @@ from cyclopts import Parameter
 from pydantic import Field, model_validator
 
 from gatefield.cli.config.cell import DrivenConfig
-from gatefield.cli.config.fields import FileName, Formats, NotNegative, Positive, default_formats
+from gatefield.cli.config.fields import (
+    FEWEST,
+    FileName,
+    Formats,
+    NotNegative,
+    Positive,
+    default_formats,
+)
 
 Method = Literal["auto", "lag-equations", "separable", "sampled"]
 
@@ -40,7 +47,7 @@ class CorrelationsConfig(DrivenConfig):
     burn_in: NotNegative = Field(100.0, description="Duration discarded before it.")
     max_lag: Positive | None = Field(
         None,
-        description="Largest lag; by default five relaxation times, at most a quarter of t_max.",
+        description="Largest lag; by default five relaxation times, at most a fifth of t_max.",
     )
     dt: Positive | None = Field(None, description="Time step of a flow's networks; 0.1 by default.")
     seed: int = Field(0, ge=0, description="Seed of the first network and of theory's samples.")
@@ -58,9 +65,16 @@ class CorrelationsConfig(DrivenConfig):
                 f"max_lag = {self.max_lag:g}: expected at most half of t_max = {self.t_max:g}. "
                 "Raise t_max."
             )
-        if self.strict and not (self.verify and self.networks >= 3):
+        few = self.verify and self.networks < FEWEST
+        if few and self.max_lag is not None and self.max_lag >= self.t_max / 4:
             raise ValueError(
-                "strict: expected at least 3 networks, since their scatter is the error. "
+                f"max_lag = {self.max_lag:g}: expected less than a quarter of t_max = "
+                f"{self.t_max:g}, since the errors of fewer than {FEWEST} networks are those of "
+                "four blocks of time. Raise t_max or networks."
+            )
+        if self.strict and not (self.verify and self.networks >= FEWEST):
+            raise ValueError(
+                f"strict: expected at least {FEWEST} networks, since their scatter is the error. "
                 "Raise networks, and leave verify on."
             )
         return self

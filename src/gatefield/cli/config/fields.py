@@ -11,6 +11,8 @@ Format = Literal["png", "pdf", "svg"]
 Positive = Annotated[FiniteFloat, Field(gt=0)]
 NotNegative = Annotated[FiniteFloat, Field(ge=0)]
 Formats = Annotated[list[Format], Parameter(negative=())]
+FEWEST = 3
+"""`gatefield.compare.harness.FEWEST`, which would import JAX before ``--help`` can answer."""
 
 
 def default_formats() -> list[Format]:

@@ -10,7 +10,14 @@ from pydantic import Field, model_validator
 
 from gatefield.cli.config.cell import DrivenConfig
 from gatefield.cli.config.correlations import Method
-from gatefield.cli.config.fields import FileName, Formats, NotNegative, Positive, default_formats
+from gatefield.cli.config.fields import (
+    FEWEST,
+    FileName,
+    Formats,
+    NotNegative,
+    Positive,
+    default_formats,
+)
 
 
 class Sweep(NamedTuple):
@@ -52,7 +59,11 @@ class LyapunovConfig(DrivenConfig):
     burn_in: Positive = Field(100.0, description="Duration discarded before it.")
     dt: Positive | None = Field(None, description="Time step of a flow's networks; 0.1 by default.")
     seed: int = Field(0, ge=0, description="Seed of the first network and of theory's samples.")
-    strict: bool = Field(False, description="Exit with 1 if theory and networks disagree.")
+    strict: bool = Field(
+        False,
+        description="Exit with 1 if theory and networks disagree, if theory did not converge "
+        "somewhere, or if nothing could be compared.",
+    )
     output: str = Field("results", description="Folder for figure and data.")
     name: FileName = Field("lyapunov", description="Name of the files.")
     formats: Formats = Field(
@@ -63,12 +74,12 @@ class LyapunovConfig(DrivenConfig):
     def _options_fit(self) -> LyapunovConfig:
         if not self.theory:
             raise ValueError(
-                "theory = False: expected --theory, since Lyapunov spectra of networks are not "
-                "there yet. Add --theory."
+                "theory = False: expected --theory, since Lyapunov spectra of networks cannot be "
+                "computed yet. Add --theory."
             )
-        if self.strict and not (self.verify and self.networks >= 3):
+        if self.strict and not (self.verify and self.networks >= FEWEST):
             raise ValueError(
-                "strict: expected at least 3 networks, since their scatter is the error. "
+                f"strict: expected at least {FEWEST} networks, since their scatter is the error. "
                 "Raise networks, and leave verify on."
             )
         swept = self.swept()

@@ -1,4 +1,4 @@
-"""Units before anything is solved: where they start, how fast they relax, if zero is a state."""
+"""Units before anything is solved: their noise, where they start, how fast they relax."""
 
 from __future__ import annotations
 
@@ -9,6 +9,24 @@ import numpy as np
 from gatefield.cells.base import over_units, stacked_outputs, stacked_rule
 from gatefield.core.types import Array, Float, HostArray
 from gatefield.theory.dmft.paths import PathPlan, Rows
+
+_STREAM = 0x70617468  # keeps the paths apart from whatever else the same seed may draw
+
+
+def path_key(seed: int) -> Array:
+    """Return the key of all paths of a solution; in double precision mode."""
+    return jax.random.fold_in(jax.random.key(seed), _STREAM)
+
+
+def batch_noise(plan: PathPlan, key: Array, batch: int) -> list[HostArray]:
+    """Return the noise of one batch: of each field, then of each random input."""
+    rows = len(plan.cell.field_names) + len(plan.driven)
+    return plan.noise(jax.random.fold_in(jax.random.fold_in(key, batch), 0), rows)
+
+
+def batch_state(plan: PathPlan, key: Array, batch: int, variance: float) -> Rows:
+    """Return the random state from which a batch starts."""
+    return initial_state(plan, jax.random.fold_in(jax.random.fold_in(key, batch), 1), variance)
 
 
 def initial_state(plan: PathPlan, key: Array, variance: float) -> Rows:

@@ -1,66 +1,22 @@
-"""Self-consistent spectra of sampled units, and the period and the step on which they are found."""
+"""Self-consistent spectra of one batch of sampled units on a given period."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import equinox as eqx
-import jax
-import jax.numpy as jnp
 import numpy as np
-from scipy import fft
 
-from gatefield.cells import AbstractCell, unit_blocks
-from gatefield.core.types import Array, Float, HostArray
-from gatefield.networks.noise import GaussianInput
+from gatefield.core.types import Float, HostArray
 from gatefield.numerics.anderson import Anderson
-from gatefield.numerics.periodic import covariance_of, multiplicity, refined, spectrum_of
-from gatefield.numerics.relaxation import relaxation_time
-from gatefield.theory.dmft.beginning import (
-    fastest_rate,
-    initial_state,
-    output_moments,
-    zero_is_a_state,
-)
-from gatefield.theory.dmft.paths import (
-    CHUNK,
-    PathPlan,
-    Rows,
-    driving_rows,
-    field_spectra,
-    finer_rows,
-    quantity_spectra,
-    sweep,
-    sweep_rows,
-)
+from gatefield.numerics.periodic import covariance_of, multiplicity
+from gatefield.theory.dmft.beginning import zero_is_a_state
+from gatefield.theory.dmft.paths import PathPlan, Rows, sweep
 
-_RELAXATIONS = 10.0
-_FIRST_PERIOD = 200.0
-_LARGEST_STEP = 0.2
-_STEP_RATE = 1.0
-_MOST_STEPS = 128 * CHUNK
-_MOST_HALVINGS = 3
-_PLAIN = 5  # sweeps before the first that is accelerated, so that the start decides where they lead
 _ZERO = 1e-10  # of the first outputs: below it they count as zero,
 _FADING = 1e-7  # below this if they fall
 _FREEZING = 1e-3  # part of the power that may move where it falls from sweep to sweep
-_CONSTANT = 1e-10
-_CONSTANT_ROW = 1e-5
-_STIR = 1e-3
-_SCATTER = 2.0
-
-
-_unit_blocks = eqx.filter_jit(unit_blocks)
-
-
-class Limits(NamedTuple):
-    """How long and how fine the period may be, and how closely spectra must agree."""
-
-    dt: float | None
-    period: float | None
-    max_period: float
-    tolerance: float
-    max_sweeps: int
+_FALL = 0.8  # of the sweep before: a fall by so much, twice, is no scatter
+_CONSTANT = 1e-10  # part of the power that moves: less is rounding of single precision
 
 
 class Converged(NamedTuple):
@@ -69,7 +25,7 @@ class Converged(NamedTuple):
     Attributes
     ----------
     outputs
-        Power spectrum of each distinct output.
+        Power spectrum of each distinct output, from the last sweep.
     state
         The components where the period starts.
     history
@@ -90,43 +46,6 @@ class Converged(NamedTuple):
     def is_zero(self) -> bool:
         """Whether every output is exactly zero."""
         return not np.any(self.outputs)
-
-
-class Pilot(NamedTuple):
-    """The first batch, converged on the grid that all batches take.
-
-    Attributes
-    ----------
-    plan, noise
-        The paths.
-    found
-        The solution.
-    relaxation
-        Longest relaxation time of a component, an output, or an input; 0 if nothing moves,
-        infinity if something would on a longer period.
-    step_error
-        Change of the outputs' covariances, relative to C(0), when one sweep is made in half steps.
-    """
-
-    plan: PathPlan
-    noise: list[HostArray]
-    found: Converged
-    relaxation: float
-    step_error: float
-
-
-def batch_noise(plan: PathPlan, key: Array, batch: int) -> list[HostArray]:
-    """Return the noise of one batch: of each field, then of each random input."""
-    rows = len(plan.cell.field_names) + len(plan.driven)
-    return plan.noise(jax.random.fold_in(jax.random.fold_in(key, batch), 0), rows)
-
-
-def batch_state(plan: PathPlan, key: Array, batch: int, variance: float) -> Rows:
-    """Return the random state from which a batch starts."""
-    return initial_state(plan, jax.random.fold_in(jax.random.fold_in(key, batch), 1), variance)
-
-
-# --- one batch
 
 
 def converge(
@@ -169,7 +88,7 @@ def converge(
     history: list[float] = []
     accelerate, falling = None, 0
     # The paths depend smoothly on the amplitude, also where it vanishes; not so on the power.
-    amplitude = np.sqrt(outputs)
+    amplitude, mapped = np.sqrt(outputs), outputs
     scale = min(1.0, float(covariance_of(outputs)[:, 0].max()))
     can_vanish = not plan.driven and zero_is_a_state(plan)
     for count in range(max_sweeps):
@@ -189,7 +108,7 @@ def converge(
         if count < plain:
             amplitude = np.sqrt(mapped)
             continue
-        falling = falling + 1 if moving[1] < min(0.8 * moving[0], _FREEZING) else 0
+        falling = falling + 1 if moving[1] < min(_FALL * moving[0], _FREEZING) else 0
         if not frozen and (falling > 1 or max(moving) < _CONSTANT):
             frozen, accelerate, mapped[:, 1:] = True, None, 0.0
         elif history[-1] < target:
@@ -199,7 +118,8 @@ def converge(
             size = np.maximum(now[:, :1], 1e-300)
             accelerate = Anderson(np.sqrt(multiplicity(mapped.shape[1]) / size))
         amplitude = accelerate(amplitude, np.sqrt(mapped))
-    return Converged(amplitude**2, state, tuple(history), frozen, True)
+    # Those of the last sweep, whose residual is known: the amplitude is a proposal for the next.
+    return Converged(mapped, state, tuple(history), frozen, True)
 
 
 def residual(before: HostArray, now: HostArray) -> float:
@@ -218,154 +138,3 @@ def _moving(spectrum: HostArray) -> float:
     """Return the largest part of an output's power that is not at zero frequency."""
     total = spectrum @ multiplicity(spectrum.shape[1])
     return float(np.max(1 - spectrum[:, 0] / np.maximum(total, 1e-300)))
-
-
-# --- the grid
-
-
-def pilot(
-    cell: AbstractCell,
-    inputs: dict[str, GaussianInput],
-    limits: Limits,
-    key: Array,
-    *,
-    samples: int,
-    start: float,
-    scheme: str,
-    dtype: str,
-) -> Pilot:
-    """Converge the first batch, and make the period longer and the step finer until they suffice.
-
-    Parameters
-    ----------
-    cell, inputs, samples, scheme, dtype
-        As in `PathPlan`.
-    limits
-        What is given, and how far to go.
-    key
-        Draws the noise and the first state.
-    start
-        Variance of the first states and fields.
-
-    Returns
-    -------
-    Pilot
-    """
-    options: dict[str, Any] = {"max_sweeps": limits.max_sweeps, "workers": 2}
-    plan = PathPlan.of_cell(
-        cell, inputs, samples=samples, steps=CHUNK, dt=1.0, scheme=scheme, dtype=dtype
-    )
-    state = batch_state(plan, key, 0, start)
-    plan = _first_grid(plan, state, limits, start)
-    noise = batch_noise(plan, key, 0)
-    mean, variance = output_moments(plan, state, start)
-    outputs = spectrum_of(mean[:, None] ** 2 + variance[:, None] * np.exp(-plan.lags()))
-    found = converge(plan, noise, outputs, state, target=limits.tolerance, plain=_PLAIN, **options)
-    halvings = 0
-    while True:
-        if not found.finite:
-            return Pilot(plan, noise, found, np.nan, np.nan)
-        relaxation = _relaxation(plan, noise, found)
-        steps = min(2 * plan.steps, _steps(limits.max_period, plan.dt))
-        wakes = found.frozen and not found.is_zero and grows(plan, noise, found)
-        longer = limits.period is None and (wakes or plan.period < _RELAXATIONS * relaxation)
-        longer = longer and steps > plan.steps
-        error = 0.0 if longer else _step_error(plan, noise, found)
-        finer = limits.dt is None and error > limits.tolerance and halvings < _MOST_HALVINGS
-        finer = finer and 2 * plan.steps <= _MOST_STEPS
-        if not (longer or finer):
-            break
-        if longer:
-            plan, outputs = plan.with_grid(steps, plan.dt), _longer(found.outputs, steps)
-        else:
-            plan, outputs = plan.with_grid(2 * plan.steps, plan.dt / 2), refined(found.outputs)
-            halvings += 1
-        if wakes:
-            outputs = outputs + _STIR * covariance_of(outputs)[:, :1]
-            found = found._replace(frozen=False)
-        noise = batch_noise(plan, key, 0)
-        found = _continued(plan, noise, found._replace(outputs=outputs), limits.tolerance, options)
-    found = _continued(plan, noise, found, limits.tolerance / 10, options)
-    if found.frozen:
-        relaxation, error = np.inf if wakes else 0.0, 0.0
-    return Pilot(plan, noise, found, relaxation, error)
-
-
-def _continued(plan, noise, found: Converged, target: float, options) -> Converged:
-    further = converge(
-        plan, noise, found.outputs, found.state, target=target, frozen=found.frozen, **options
-    )
-    return further._replace(history=(*found.history, *further.history))
-
-
-def _first_grid(plan: PathPlan, state: Rows, limits: Limits, start: float) -> PathPlan:
-    """Return the grid to begin with, whose step resolves a lone unit."""
-    dt = 1.0
-    if plan.scheme != "map":
-        rates = (1 / each.correlation_time for each in plan.moving_inputs)
-        rate = max(fastest_rate(plan, state, start), *rates, 0.0)
-        dt = limits.dt or min(_LARGEST_STEP, _STEP_RATE / max(rate, 1e-12))
-    period = limits.period or min(_FIRST_PERIOD, limits.max_period)
-    return plan.with_grid(_steps(period, dt), dt)
-
-
-def _steps(period: float, dt: float) -> int:
-    """Return a number of steps that makes up the period, whose transforms are fast."""
-    chunks = max(1, int(np.ceil(period / (dt * CHUNK) * (1 - 1e-9))))
-    fast = int(np.asarray(fft.next_fast_len(chunks, real=True)))
-    return min(fast * CHUNK, _MOST_STEPS)
-
-
-def _longer(outputs: HostArray, steps: int) -> Float[HostArray, "output frequency"]:
-    """Return spectra on a longer period: covariances go on with their last value."""
-    covariance = covariance_of(outputs)
-    added = steps // 2 + 1 - covariance.shape[1]
-    return spectrum_of(np.pad(covariance, ((0, 0), (0, added)), mode="edge"))
-
-
-def _relaxation(plan: PathPlan, noise: list[HostArray], found: Converged) -> float:
-    """Return the longest relaxation time of a component, an output or an input; 0 if frozen."""
-    # Where zero is a state, and no input drives, no component or output has a part that stays.
-    plateau = 0.0 if not plan.driven and zero_is_a_state(plan) else None
-    times = [0.0, *(each.correlation_time for each in plan.moving_inputs)]
-    if not found.frozen:
-        rows = driving_rows(plan, noise, field_spectra(plan, found.outputs))
-        spectra, _ = quantity_spectra(plan, rows, found.state)
-        d, k = len(plan.cell.state_names), len(plan.cell.field_names)
-        if not np.all(np.isfinite(spectra)):
-            return np.inf
-        for row in covariance_of(np.concatenate([spectra[:d], spectra[d + k : d + 2 * k]])):
-            if np.ptp(row) > _CONSTANT_ROW * abs(row[0]):
-                times.append(relaxation_time(plan.lags(), row, plateau=plateau))
-    return max(times)
-
-
-def grows(plan: PathPlan, noise: list[HostArray], found: Converged) -> bool:
-    """Return whether a perturbation of units at rest grows, too slowly for the period to show it.
-
-    By the response matrix of random-matrix theory (Eq. A34), at a rate of one over the period.
-    """
-    count = len(plan.cell.field_names)
-    rows = driving_rows(plan, noise, field_spectra(plan, found.outputs))
-    drive = np.repeat(plan.means()[:, None], plan.samples, axis=1)
-    for place, row in zip(plan.driven, rows[count:], strict=True):
-        drive[place] += row[0]
-    fields = np.stack([row[0] for row in rows[:count]])
-    state = jnp.asarray(np.stack(found.state))
-    blocks = _unit_blocks(plan.cell, state, jnp.asarray(fields), jnp.asarray(drive))
-    A, L, R, Q = (np.asarray(block, float) for block in blocks)
-    edge = (1.0 if plan.scheme == "map" else 0.0) + 1 / plan.period
-    response = R @ np.linalg.solve(edge * np.eye(A.shape[-1]) - A, L) + Q
-    matrix = plan.gains()[:, None] ** 2 * np.mean(np.square(response), axis=0)
-    return bool(np.max(np.abs(np.linalg.eigvals(matrix))) > 1 + _SCATTER / np.sqrt(plan.samples))
-
-
-def _step_error(plan: PathPlan, noise: list[HostArray], found: Converged) -> float:
-    """Return how far one sweep in half steps changes the outputs' covariances."""
-    if plan.scheme != "rk4" or found.frozen:
-        return 0.0
-    fields = field_spectra(plan, found.outputs)
-    coarse, _ = sweep_rows(plan, driving_rows(plan, noise, fields), found.state)
-    half = plan.with_grid(2 * plan.steps, plan.dt / 2)
-    fine, _ = sweep_rows(half, finer_rows(plan, noise, fields), found.state)
-    return residual(covariance_of(coarse), covariance_of(fine)[:, ::2])

@@ -4,11 +4,12 @@ With x = h, z, r and Gaussian inputs of covariance V_x the separable theory read
 
 .. math::
 
-    -\ddot C_h + C_{\sigma_z} C_h = C_{\sigma_z}(C_{\sigma_r} C_\phi + V_h), \qquad
+    -\ddot C_h + C_{\sigma_z} C_h = C_{\sigma_z} C_{\sigma_r} C_\phi + V_h, \qquad
     -\tau_x^2 \ddot C_x + C_x = C_\phi + V_x \quad (x = z, r),
 
-exact where the update gate is constant (alpha_z = 0). This file turns a cell and its inputs into
-these equations; what solves them is in `lag_equations`.
+exact where the update gate is constant (alpha_z = 0); where the gate acts on the input to h, too
+(input_gating="update"), :math:`C_{\sigma_z} V_h` stands for V_h. This file turns a cell and its
+inputs into these equations; what solves them is in `lag_equations`.
 """
 
 from __future__ import annotations

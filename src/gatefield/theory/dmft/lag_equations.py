@@ -16,11 +16,14 @@ import numpy as np
 import scipy.linalg
 
 from gatefield.core.types import Float, HostArray
-from gatefield.numerics.half_line import chebyshev, half_line
+from gatefield.numerics.half_line import HalfLine, barycentric, chebyshev, half_line
 from gatefield.theory.dmft.gated_form import Correlators, GatedForm, rate_and_drive
 
-_NEWTON = 40
+_NEWTON = 40  # steps at most; a rough start is damped at first
+_ROUNDED = 1e-13  # distance, relative to C(0), that is rounding
+_STUCK = 1e-8  # below it the distance may stop falling, where rounding is amplified
 _DECAYS, _GATE_TIMES = 34.0, 12.0  # T: e^-34 of the tail and e^-12 of the slowest gate remain
+_SLOWEST_TAIL = 1e-7  # rate, per time constant, below which a longer half line would not help
 
 
 class Frame(NamedTuple):
@@ -43,9 +46,10 @@ class LagSolution(NamedTuple):
     residual
         Largest distance of a covariance from what its own correlators drive, relative to its C(0).
     history
-        The same before each Newton step.
+        The same for each iterate; the last is the solution's.
     truncation
-        Relative change of C_h in a Newton step on a finer and longer half line.
+        Largest change of a covariance, relative to its C(0), from the half line on which it was
+        found to a finer and longer one.
     converged
         Whether the residual is at rounding and the solution is a covariance that moves.
     """
@@ -59,21 +63,13 @@ class LagSolution(NamedTuple):
     converged: bool
 
 
-class HostGrid(NamedTuple):
-    """Lags of a half line with the matrices of the first and second derivative, on the host."""
-
-    lags: Float[HostArray, " lag"]
-    first: Float[HostArray, "lag lag"]
-    second: Float[HostArray, "lag lag"]
-
-
-def grid_of(frame: Frame) -> HostGrid:
-    """Return the lags and differentiation matrices of a frame."""
+def grid_of(frame: Frame) -> HalfLine[HostArray]:
+    """Return the lags and the differentiation matrices of a frame, on the host."""
     with jax.enable_x64(True):
         grid = half_line(
             jnp.asarray(frame.scale, float), jnp.asarray(frame.horizon, float), frame.count
         )
-        return HostGrid(*(np.asarray(part) for part in grid))
+        return HalfLine(*(np.asarray(part) for part in grid))
 
 
 def values_at(
@@ -83,22 +79,14 @@ def values_at(
 
     Beyond the frame the last value is kept.
     """
-    x, _ = chebyshev(frame.count)
     place = np.arcsinh(np.minimum(points, frame.horizon) / frame.scale)
     place = 2.0 * place / np.arcsinh(frame.horizon / frame.scale) - 1.0
-    weight = (-1.0) ** np.arange(x.size)
-    weight[[0, -1]] *= 0.5
-    distance = place[:, None] - x
-    node, hit = np.argmin(np.abs(distance), axis=1), np.min(np.abs(distance), axis=1) < 1e-14
-    distance[hit] = 1.0
-    ratio = weight / distance
-    ratio[hit] = np.eye(x.size)[node[hit]]
-    return C @ (ratio / ratio.sum(axis=1, keepdims=True)).T
+    return C @ barycentric(chebyshev(frame.count)[0], place).T
 
 
 def residual_and_jacobian(
     form: GatedForm,
-    grid: HostGrid,
+    grid: HalfLine[HostArray],
     C: Float[HostArray, "component lag"],
     strength: float = 1.0,
 ) -> tuple[HostArray, HostArray, HostArray]:
@@ -148,7 +136,7 @@ def residual_and_jacobian(
 def newton(
     form: GatedForm, frame: Frame, start: Float[HostArray, "component lag"]
 ) -> tuple[HostArray, tuple[float, ...]]:
-    """Return the iterate of Newton's method and, at each step, the largest |C - driven C| / C(0).
+    """Return the last iterate of Newton's method, and of each one max |C - driven C| / C(0).
 
     Driven C is the solution of the linear equations with C's own correlators on the right: what the
     residual itself says is blurred by the rounding of second derivatives, this is not.
@@ -157,7 +145,7 @@ def newton(
     history: list[float] = []
     if not (np.all(np.isfinite(C)) and np.all(np.isfinite(grid.second))):
         return C, (np.inf,)
-    for _ in range(_NEWTON):
+    for steps in range(_NEWTON + 1):
         values, jacobian, _ = residual_and_jacobian(form, grid, C)
         scale = np.repeat(np.maximum(np.abs(C[:, :1]), 1e-300), grid.lags.size, axis=1).ravel()
         rate = form.gate_z(C[1], float(C[1, 0]))[0]
@@ -169,8 +157,9 @@ def newton(
         ]
         error = float(np.max(np.abs(np.ravel(distance) / scale)))
         history.append(error if np.isfinite(error) else np.inf)
-        stuck = len(history) > 4 and history[-1] > 0.5 * history[-3] and history[-1] < 1e-8
-        if not np.isfinite(error) or error < 1e-13 or stuck:
+        stuck = len(history) > 4 and history[-1] > 0.5 * history[-3] and history[-1] < _STUCK
+        # What is returned is the iterate that was measured last.
+        if not np.isfinite(error) or error < _ROUNDED or stuck or steps == _NEWTON:
             break
         try:
             step = np.linalg.solve(jacobian * scale, -values) * scale
@@ -213,7 +202,9 @@ def strength_at(
     return C, np.nan
 
 
-def _linear(form: GatedForm, grid: HostGrid, rate: HostArray) -> list[tuple[HostArray, HostArray]]:
+def _linear(
+    form: GatedForm, grid: HalfLine[HostArray], rate: HostArray
+) -> list[tuple[HostArray, HostArray]]:
     """Return the factors of the three operators rate - tau^2 d^2, flat at both ends."""
     found = []
     for tau, restoring in zip(
@@ -297,7 +288,12 @@ def tail_rate(form: GatedForm, C: Float[HostArray, "component lag"]) -> float:
 
 def horizon_of(form: GatedForm, C: Float[HostArray, "component lag"]) -> float:
     """Return a length at which the covariances have reached their plateau to rounding."""
-    return _DECAYS / max(tail_rate(form, C), 1e-7) + _GATE_TIMES * max(form.tau)
+    return horizon_after(form, tail_rate(form, C))
+
+
+def horizon_after(form: GatedForm, rate: float) -> float:
+    """Return a length after which nothing is left of a tail of the given rate, nor of the gates."""
+    return _DECAYS / max(rate, _SLOWEST_TAIL) + _GATE_TIMES * max(form.tau)
 
 
 def scale_of(C: Float[HostArray, " lag"], lags: Float[HostArray, " lag"]) -> float:

@@ -10,6 +10,7 @@ from gatefield.theory.dmft.lag_equations import (
     Frame,
     LagSolution,
     grid_of,
+    horizon_after,
     horizon_of,
     is_covariance,
     newton,
@@ -22,21 +23,24 @@ from gatefield.theory.dmft.lag_equations import (
 from gatefield.theory.dmft.potential import (
     PotentialSolution,
     core_time,
+    decay_rate,
     moving_states,
     orbit,
 )
-from gatefield.theory.dmft.potential import tail_rate as potential_tail_rate
 
 LAGS = 64
-_FINER = 96
+_FINER = 96  # lags of the half line that says how good those are
 _ACCEPTED = 1e-8  # residual, relative to C(0)
-_SILENT = 1e-12  # C_h(0) that relaxation without input to h ends at if it ends at zero
+_SILENT = 1e-12  # C_h(0): less, without input to h, is on its way to zero
 _LEAST = 1e-20  # C_h(0) whose shape is not rounding
 _MOVES = 1e-6  # smallest fall of a covariance, relative to its value at lag 0
 _LONGEST = 1e12  # core of C_h, in time constants
 _ROUNDING = 1e-12  # a fall that says nothing
-_LADDER = (0.1, 0.25, 0.5, 0.75, 1.0)
-_LARGEST_TRUNCATION = 1e-4
+_LADDER = (0.1, 0.25, 0.5, 0.75, 1.0)  # parts of tau_z and tau_r, near enough for Newton's method
+_LARGEST_TRUNCATION = 1e-4  # that counts as converged: below what any network can show
+_FIRST_HORIZON = 60.0  # times the slowest relaxation: twice what decays to rounding
+_LEAST_RATE = 1e-3  # of h, at which relaxation starts; where h is slower, the half line grows
+_FRAMES = 4  # half lines tried, each from what was found on the one before
 _STEPS = 40  # of C_h(0), from one moving state to the one it pairs with
 
 
@@ -82,11 +86,10 @@ def follow(form: GatedForm, nearby: LagSolution) -> LagSolution | None:
 
 
 def _from_potential(form: GatedForm, state: PotentialSolution) -> LagSolution | None:
-    rate = potential_tail_rate(form, state)
     core = core_time(form, state)
     if not core < _LONGEST:
         return None  # nothing moves but rounding
-    frame = Frame(core, 34.0 / rate + 12.0 * max(form.tau), LAGS)
+    frame = Frame(core, horizon_after(form, decay_rate(form, state)), LAGS)
     lags = grid_of(frame).lags
     C_h = orbit(form, state, lags)
     C_phi = form.phi(C_h, float(C_h[0]))[0]
@@ -107,11 +110,12 @@ def _from_potential(form: GatedForm, state: PotentialSolution) -> LagSolution | 
 
 
 def _from_relaxation(form: GatedForm, start: float) -> LagSolution | None:
-    slowest = max(form.tau) / max(float(np.sqrt(form.gate_z.average(1.0))), 1e-3)
+    # h relaxes at the rate <s_z>, here for z of variance 1.
+    slowest = max(1.0 / max(form.gate_z.average(1.0), _LEAST_RATE), *form.tau)
     times = [t for v, t in zip(form.input_variance, form.input_time, strict=True) if v > 0]
     slowest = max([slowest, *(t for t in times if np.isfinite(t))])
-    frame = Frame(slowest, 60.0 * slowest, LAGS)
-    for _ in range(4):
+    frame = Frame(slowest, _FIRST_HORIZON * slowest, LAGS)
+    for _ in range(_FRAMES):
         lags = grid_of(frame).lags
         shape = np.exp(-0.5 * (lags / frame.scale) ** 2)
         C_h = start * shape
@@ -134,10 +138,16 @@ def _gates_alone(form: GatedForm, frame: Frame) -> LagSolution | None:
     """Return the state at h = 0 whose gates follow their inputs; none where these are constant."""
     if form.static_input:
         return None
-    C = np.zeros((3, _FINER))
-    frame = Frame(frame.scale, frame.horizon, _FINER)
-    C, _ = relax(form, frame, C, sweeps=2)
-    return LagSolution(frame, grid_of(frame).lags, C, 0.0, (0.0,), 0.0, True)
+
+    def driven(each: Frame) -> HostArray:
+        return relax(form, each, np.zeros((3, each.count)), sweeps=1)[0]
+
+    first = driven(frame)
+    frame = Frame(_core(form, first, frame), horizon_of(form, first), LAGS)
+    fine = _finer(frame)
+    # Nothing feeds back to the gates' inputs: a second sweep measures what the first has left.
+    C, residual = relax(form, fine, driven(fine), sweeps=1)
+    return _judged(form, (frame, driven(frame)), (fine, C), (residual,))
 
 
 def _partner(form: GatedForm, one: LagSolution) -> LagSolution | None:
@@ -158,7 +168,7 @@ def _partner(form: GatedForm, one: LagSolution) -> LagSolution | None:
             same = found is None or abs(found.C[0, 0] / one.C[0, 0] - 1) < 1e-6
             return None if same else found
         before = (variance, strength)
-        new = Frame(_core(C, frame), horizon_of(form, C), LAGS)
+        new = Frame(_core(form, C, frame), horizon_of(form, C), LAGS)
         C, frame = values_at(frame, C, grid_of(new).lags), new
         ratio = float(np.clip(ratio**1.6, 0.7, 1.4))
     return None
@@ -166,29 +176,47 @@ def _partner(form: GatedForm, one: LagSolution) -> LagSolution | None:
 
 def _settled(form: GatedForm, frame: Frame, C: HostArray) -> LagSolution | None:
     """Solve, choose the half line anew by what was found, and solve again on a finer one."""
-    for _ in range(4):
+    for _ in range(_FRAMES):
         C, history = newton(form, frame, C)
         if not _moves(form, C, history):
             return None
-        scale, horizon = _core(C, frame), horizon_of(form, C)
+        scale, horizon = _core(form, C, frame), horizon_of(form, C)
         fits = 0.5 < scale / frame.scale < 2 and 0.8 < horizon / frame.horizon < 1.25
         if fits:
             break
         new = Frame(scale, horizon, frame.count)
         C, frame = values_at(frame, C, grid_of(new).lags), new
-    fine = Frame(frame.scale, 1.2 * frame.horizon, _FINER)
-    fine_lags = grid_of(fine).lags
-    better, more = newton(form, fine, values_at(frame, C, fine_lags))
+    fine = _finer(frame)
+    better, more = newton(form, fine, values_at(frame, C, grid_of(fine).lags))
     if not _moves(form, better, more):
         return None
-    truncation = abs(better[0, 0] - C[0, 0]) / better[0, 0]
+    return _judged(form, (frame, C), (fine, better), (*history, *more))
+
+
+def _finer(frame: Frame) -> Frame:
+    """Return the half line on which a solution is found again."""
+    return Frame(frame.scale, 1.2 * frame.horizon, _FINER)
+
+
+def _judged(
+    form: GatedForm,
+    coarse: tuple[Frame, HostArray],
+    fine: tuple[Frame, HostArray],
+    history: tuple[float, ...],
+) -> LagSolution:
+    """Return the finer of two solutions, with how far it is from the coarser and if it is good."""
+    frame, C = fine
+    lags = grid_of(frame).lags
+    there = C[:, 0] > _LEAST
+    change = np.abs(C - values_at(*coarse, lags))[there] / C[there, :1]
+    truncation = float(np.max(change, initial=0.0))
     good = (
-        more[-1] < _ACCEPTED
+        history[-1] < _ACCEPTED
         and truncation < _LARGEST_TRUNCATION
-        and tail_rate(form, better) > 0
-        and is_covariance(fine, better)
+        and tail_rate(form, C) > 0
+        and is_covariance(frame, C)
     )
-    return LagSolution(fine, fine_lags, better, more[-1], (*history, *more), truncation, bool(good))
+    return LagSolution(frame, lags, C, history[-1], history, truncation, bool(good))
 
 
 def _moves(
@@ -204,12 +232,17 @@ def _falls(C: Float[HostArray, "component lag"]) -> Float[HostArray, " component
     return (C[:, 0] - C.min(axis=1)) / np.maximum(C[:, 0], 1e-300)
 
 
-def _core(C: Float[HostArray, "component lag"], frame: Frame) -> float:
-    """Return the scale of C_h, or where h stands still while inputs move a gate, that gate's."""
+def _core(form: GatedForm, C: Float[HostArray, "component lag"], frame: Frame) -> float:
+    """Return the scale of C_h, or where h stands still while inputs move a gate, that gate's.
+
+    Inputs that vary faster set the scale: a half line too coarse for them would not show it.
+    """
     falls = _falls(C)
     if np.max(falls) < _ROUNDING:
         return frame.scale
-    return scale_of(C[0 if falls[0] > _MOVES else int(np.argmax(falls))], grid_of(frame).lags)
+    core = scale_of(C[0 if falls[0] > _MOVES else int(np.argmax(falls))], grid_of(frame).lags)
+    pairs = zip(form.input_variance, form.input_time, strict=True)
+    return min([core, *(time for variance, time in pairs if variance > 0)])
 
 
 def _distinct(found: list[LagSolution]) -> tuple[LagSolution, ...]:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 
 from gatefield.cells import AbstractCell, VanillaRNN
+from gatefield.core.errors import OutsideDomainWarning
 from gatefield.core.results import Status
 from gatefield.core.types import Float, HostArray
 from gatefield.networks.noise import GaussianInput
 from gatefield.theory.dmft.gated_form import COMPONENTS, GatedForm, gated_form
 from gatefield.theory.dmft.lag_equations import Frame, LagSolution
 from gatefield.theory.dmft.result import MeanField
+
+SEPARABLE_DOMAIN = 1.0
+"""Largest alpha_z sqrt(C_z(0)) at which the separable approximation is used without a warning."""
 
 
 def moving_mean_field(
@@ -101,3 +106,18 @@ def unpacked(solution: MeanField) -> tuple[GatedForm, Frame, Float[HostArray, "c
         return form, frame, np.stack([C_h, solution.covariance["phi"], solution.covariance["phi"]])
     rest = (solution.covariance[name] - form.shift[k] ** 2 for k, name in ((1, "z"), (2, "r")))
     return form, frame, np.stack([C_h, *rest])
+
+
+def warn_outside(solution: MeanField) -> None:
+    """Warn of a moving state of the separable approximation that is outside its domain."""
+    if solution.method != "separable" or not solution.fluctuates:
+        return
+    gain = float(gated_form(solution.cell, solution.inputs).gate_z.gain)
+    sharpness = gain * float(np.sqrt(solution.covariance["z"][0] - solution.mean["z"] ** 2))
+    if sharpness > SEPARABLE_DOMAIN:
+        warnings.warn(
+            f"separable approximation at alpha_z sqrt(C_z(0)) = {sharpness:.3g}: expected at most "
+            f"{SEPARABLE_DOMAIN:g}. Use method='sampled', which is exact up to its error bars.",
+            OutsideDomainWarning,
+            stacklevel=3,
+        )

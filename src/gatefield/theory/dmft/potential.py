@@ -1,10 +1,15 @@
 r"""The potential method: C_h(t) as a particle, for gates that follow at once (tau_z, tau_r -> 0).
 
-With C_z = C_r = C_phi (plus static input) the equation of C_h reads C_h'' = -f(C_h; C0) with
+With C_z = C_phi + V_z and C_r = C_phi + V_r (static inputs) the equation of C_h reads
+C_h'' = -f(C_h; C0) with
 
-.. math:: f(C; C_0) = C_{\sigma_z}(C_{\sigma_r} C_\phi + V_h - C) .
+.. math::
 
-The particle starts at rest at C0, where f > 0, and comes to rest at the plateau
+    f(C; C_0) = C_{\sigma_z}(C_{\sigma_r} C_\phi - C) + V_h \quad\text{or}\quad
+    f(C; C_0) = C_{\sigma_z}(C_{\sigma_r} C_\phi + V_h - C) ,
+
+the first where the input to h is not gated (``input_gating="none"``), the second where it is
+("update"). The particle starts at rest at C0, where f > 0, and comes to rest at the plateau
 :math:`C_\infty`, where f = 0: the energy condition :math:`\int_{C_\infty}^{C_0} f\,dC = 0` fixes
 C0 (Sompolinsky, Crisanti and Sommers 1988; Eqs. G5-G7 of the paper). The plateau is zero without
 biases and input. For the vanilla network, which has no gates, this is exact.
@@ -23,13 +28,15 @@ from gatefield.cells.base import check_cell
 from gatefield.core.errors import refuse
 from gatefield.core.types import Float, HostArray
 from gatefield.networks.noise import GaussianInput
-from gatefield.numerics.half_line import chebyshev
+from gatefield.numerics.half_line import barycentric, chebyshev
 from gatefield.theory.dmft.gated_form import GatedForm, gated_form, gaussian_inputs
 
-_COARSE = 72  # values of C0 that are looked at at first
+_COARSE = 72  # values of C0 that are tried first
 _ROWS = 16  # values of C0 in the search, at least, for which the whole force is evaluated at a time
 _NODES = 72  # of the polynomial that stands for the force
-_GAUSS = 48  # of the rule for the energy
+_GAUSS = 48  # nodes of the rule for the energy: exact for that polynomial
+_ORBIT_END, _ORBIT_POINTS = 25.0, 800  # of w: sech^2 w falls to 1e-21, in steps that leave 1e-3
+_LEAST_CURVATURE = 1e-14  # of the potential at the plateau: less is rounding
 
 
 class PotentialSolution(NamedTuple):
@@ -187,7 +194,13 @@ def force(
     *,
     at: Float[HostArray, "..."] | None = None,
 ) -> Float[HostArray, "..."]:
-    """Return f(C; C0) elementwise; with the drive of C but the restoring force ``at`` another C."""
+    r"""Return the force on the particle, elementwise.
+
+    .. math:: f(C; C_0) = C_{\sigma_z}(C_{\sigma_r} C_\phi - C') + V_h \quad\text{or}\quad
+        C_{\sigma_z}(C_{\sigma_r} C_\phi + V_h - C')
+
+    with correlators of C, and C' = C unless ``at`` gives it.
+    """
     V_h, V_z, V_r = (float(each[0]) for each in form.input(np.zeros(1)))
     C_phi = form.phi(covariance, variance)[0]
     start = form.phi(np.asarray(variance), variance)[0]
@@ -256,16 +269,8 @@ class Particle(NamedTuple):
 
 
 def _polynomial(values: Float[HostArray, " node"], y: HostArray) -> HostArray:
-    """Return at y the polynomial that has the values at the nodes (barycentric formula)."""
-    weight = (-1.0) ** np.arange(_NODES)
-    weight[[0, -1]] *= 0.5
-    distance = y[:, None] - _nodes()
-    hit = np.abs(distance) < 1e-15
-    ratio = weight / np.where(hit, 1.0, distance)
-    found = (ratio @ values) / ratio.sum(axis=1)
-    row, node = np.nonzero(hit)
-    found[row] = values[node]
-    return found
+    """Return at y the polynomial through the values at the nodes."""
+    return barycentric(_nodes(), y) @ values
 
 
 def particle(form: GatedForm, variance: float) -> Particle:
@@ -277,15 +282,25 @@ def particle(form: GatedForm, variance: float) -> Particle:
 def orbit(
     form: GatedForm, solution: PotentialSolution, lags: Float[HostArray, " lag"]
 ) -> HostArray:
-    """Return C_h at the lags to about 1e-3, from the energy: dt = -dC / sqrt(2 E(C))."""
-    w = np.linspace(0.0, 25.0, 800)
+    r"""Return C_h at the lags to about 1e-3: how long the particle has been on its way.
+
+    .. math::
+
+        t(C) = \int_C^{C_0} \frac{dC'}{\sqrt{2 E(C')}} , \quad
+        E(C) = \int_C^{C_0} f(C'; C_0)\,dC' , \quad
+        C = C_\infty + (C_0 - C_\infty)\,\mathrm{sech}^2 w
+
+    The substitution removes the singularity at the start; on a tail of rate k, w is k t / 2 beside
+    a constant.
+    """
+    w = np.linspace(0.0, _ORBIT_END, _ORBIT_POINTS)
     u = 1.0 / np.cosh(w) ** 2
     span = solution.variance - solution.plateau
     values = particle(form, solution.variance).force(solution.plateau + span * u)
     work = values * span * 2 * u * np.tanh(w) * w[1]
     above = np.concatenate([[0.0], np.cumsum(0.5 * (work[1:] + work[:-1]))])
-    # In the tail, where the energy is the difference of large terms, its asymptotic form helps out.
-    tail = 0.5 * (tail_rate(form, solution) * span * u) ** 2
+    # In the tail E is a small difference of large terms: it is kept near (k (C - plateau))^2 / 2.
+    tail = 0.5 * (decay_rate(form, solution) * span * u) ** 2
     kinetic = np.where(u > 0.5, above, np.maximum(above - above[-1], 0.1 * tail))
     speed = 2.0 * span * u * np.tanh(w) / np.sqrt(2 * np.maximum(kinetic, 1e-300))
     speed[0] = span * np.sqrt(2.0 / (span * max(values[0], 1e-300)))
@@ -293,15 +308,22 @@ def orbit(
     return solution.plateau + span / np.cosh(np.interp(lags, time, w)) ** 2
 
 
-def tail_rate(form: GatedForm, solution: PotentialSolution) -> float:
-    """Return the rate at which C_h approaches its plateau (a small one where it barely does)."""
+def decay_rate(form: GatedForm, solution: PotentialSolution) -> float:
+    r"""Return the rate at which C_h approaches its plateau, a small one where it barely does.
+
+    .. math:: k = \sqrt{-f'(C_\infty; C_0)} , \quad C_h - C_\infty \sim e^{-kt}
+    """
     span = solution.variance - solution.plateau
     step = 1e-5 * span
     ends = force(form, solution.plateau + np.array([0.0, step]), solution.variance)
-    return float(np.sqrt(max(-(ends[1] - ends[0]) / step, 1e-14)))
+    return float(np.sqrt(max(-(ends[1] - ends[0]) / step, _LEAST_CURVATURE)))
 
 
 def core_time(form: GatedForm, solution: PotentialSolution) -> float:
-    """Return sqrt((C0 - plateau) / f(C0)), the time over which C_h leaves its maximum."""
+    r"""Return the time over which C_h leaves its maximum.
+
+    .. math:: t_c = \sqrt{(C_0 - C_\infty) / f(C_0; C_0)} , \quad
+        C_h \approx C_0 - (C_0 - C_\infty)\,(t / t_c)^2 / 2
+    """
     start = force(form, np.array([solution.variance]), solution.variance)[0]
     return float(np.sqrt((solution.variance - solution.plateau) / max(start, 1e-300)))

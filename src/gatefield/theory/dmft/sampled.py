@@ -17,30 +17,12 @@ from gatefield.core.types import Float, HostArray
 from gatefield.networks.noise import GaussianInput
 from gatefield.numerics.periodic import covariance_of
 from gatefield.numerics.threads import in_threads
-from gatefield.theory.dmft.convergence import (
-    Converged,
-    Limits,
-    Pilot,
-    batch_noise,
-    batch_state,
-    converge,
-    pilot,
-)
-from gatefield.theory.dmft.paths import (
-    PathPlan,
-    Rows,
-    driving_rows,
-    field_spectra,
-    once_round,
-    quantity_spectra,
-)
+from gatefield.theory.dmft.beginning import batch_noise, path_key
+from gatefield.theory.dmft.convergence import Converged, converge
+from gatefield.theory.dmft.grid import Limits, Pilot, pilot
+from gatefield.theory.dmft.paths import PathPlan, driving_rows, field_spectra, quantity_spectra
+from gatefield.theory.dmft.redraw import SETTLED, settled
 from gatefield.theory.dmft.result import MeanField
-from gatefield.theory.static.sampled import SampledUnits
-
-_SETTLED = 1e-3
-_ROUNDS = 8
-# Keeps the paths apart from whatever else the same seed may draw.
-_STREAM = 0x70617468
 
 
 def solve_sampled(
@@ -83,7 +65,8 @@ def solve_sampled(
     period, max_period
         Length of the period, rounded up to a multiple of 256 steps; by default 200 (steps of a
         map: 256), doubled until it is ten relaxation times of every component, output and input,
-        but not beyond ``max_period``.
+        but not beyond ``max_period``, nor beyond 32 768 steps. A given period that needs more is
+        refused.
     tolerance
         Largest residual, relative to each C(0), at which the status is OK; a tenth is aimed for.
     max_sweeps
@@ -104,6 +87,8 @@ def solve_sampled(
         contains the amplification of sampling errors by self-consistency. The bias that sampling
         leaves is O(1/M): 0.5 per cent of C_h(0) for the gated RNN at g_h = 3 and M = 1000, as large
         as the error of 8 batches. For more precision raise ``samples`` rather than ``batches``.
+        ``status`` is NOT_CONVERGED, too, where some batches move and others freeze or fall silent,
+        as may happen beside a transition.
 
     Raises
     ------
@@ -143,7 +128,7 @@ def solve_sampled(
         unit="batch",
     )
     with jax.enable_x64(True), bar:
-        key = jax.random.fold_in(jax.random.key(seed), _STREAM)
+        key = path_key(seed)
         first = pilot(
             cell, inputs, limits, key, samples=samples, start=start, scheme=scheme, dtype=dtype
         )
@@ -178,6 +163,9 @@ def solve_sampled(
         "dtype": dtype,
         "seed": seed,
         "start": start,
+        "tolerance": limits.tolerance,
+        "max_sweeps": limits.max_sweeps,
+        "max_period": limits.max_period,
         "relaxation_time": first.relaxation,
     }
     return _result(cell, inputs, first, done, limits.tolerance, settings)
@@ -212,25 +200,6 @@ def _measured(plan: PathPlan, noise: list[HostArray], found: Converged) -> _Batc
     return _Batch(found, fields, covariance, means, drift)
 
 
-def settled(plan: PathPlan, rows: Rows, state: Rows) -> tuple[Rows, float]:
-    """Return the state that comes back after a period, and how far it is from doing so.
-
-    Units that forget are there after one round; others get a few.
-    """
-
-    def size(state):
-        return np.sqrt(sum(np.mean(np.square(row, dtype=np.float64)) for row in state))
-
-    drift = np.inf
-    for _ in range(_ROUNDS):
-        after, _ = once_round(plan, state, rows)
-        moved = size([a - b for a, b in zip(after, state, strict=True)])
-        state, drift = after, float(moved / max(size(after), 1e-300))
-        if not drift > _SETTLED:
-            break
-    return state, drift
-
-
 def _result(
     cell: AbstractCell,
     inputs: dict[str, GaussianInput],
@@ -255,7 +224,9 @@ def _result(
         truncation = max(truncation, float(left))
     finite = bool(np.all(np.isfinite(covariance)))
     drift = max(one.drift for one in done)
-    good = residual <= tolerance and truncation <= tolerance and drift <= _SETTLED
+    # A mean over batches of which some move and some do not is that of no state.
+    alike = len({(one.found.frozen, one.found.is_zero) for one in done}) == 1
+    good = alike and residual <= tolerance and truncation <= tolerance and drift <= SETTLED
     status = Status.OK if good else Status.NOT_CONVERGED
     return MeanField(
         lags=plan.dt * np.arange(covariance.shape[-1]),
@@ -287,93 +258,3 @@ def _largest(histories: list[tuple[float, ...]]) -> Float[HostArray, " sweep"]:
     longest = max(len(each) for each in histories)
     padded = [np.pad(each, (0, longest - len(each)), constant_values=-1.0) for each in histories]
     return np.max(padded, axis=0)
-
-
-# --- the same paths again
-
-
-class Redrawn(NamedTuple):
-    """One batch of a solution, drawn again.
-
-    Attributes
-    ----------
-    plan
-        What was drawn.
-    rows
-        Fields and then random inputs along the period, (time, sample) each.
-    state
-        The components where the period starts, settled on the periodic path.
-    """
-
-    plan: PathPlan
-    rows: Rows
-    state: Rows
-
-
-def redraw(solution: MeanField, batch: int) -> Redrawn:
-    """Return the fields and the state of one batch of a sampled solution; in double precision mode.
-
-    Parameters
-    ----------
-    solution
-        Of method "sampled".
-    batch
-        Which batch.
-
-    Returns
-    -------
-    Redrawn
-
-    Assumptions
-    -----------
-    Units forget where they started within a few periods; else their state is another of the same
-    ensemble.
-    """
-    given: dict[str, Any] = dict(solution.settings)
-    options = {name: given[name] for name in ("samples", "steps", "dt", "scheme", "dtype")}
-    plan = PathPlan.of_cell(solution.cell, solution.inputs, **options)
-    key = jax.random.fold_in(jax.random.key(given["seed"]), _STREAM)
-    fields = np.stack([solution.spectra[name][batch] for name in solution.cell.field_names])
-    rows = driving_rows(plan, batch_noise(plan, key, batch), fields)
-    start = given["start"] if np.any(fields) or plan.driven else 0.0
-    return Redrawn(plan, rows, settled(plan, rows, batch_state(plan, key, batch, start))[0])
-
-
-def sampled_snapshots(solution: MeanField, *, samples: int = 4096, seed: int = 0) -> SampledUnits:
-    """Return units (state, fields, drive) at random moments of a sampled solution.
-
-    Parameters
-    ----------
-    solution
-        Of method "sampled".
-    samples
-        Number S of units. Up to the solution's samples times batches they are independent; beyond,
-        the same units are taken at several moments, evenly spaced.
-    seed
-        Draws the moments.
-
-    Returns
-    -------
-    SampledUnits
-        (d, S), (K, S) and (drives, S), on the host.
-    """
-    given: dict[str, Any] = dict(solution.settings)
-    used = min(given["batches"], -(-samples // given["samples"]))
-    moments = -(-samples // (used * given["samples"]))
-    shift = int(np.random.default_rng(seed).integers(given["steps"]))
-    times = (shift + np.arange(moments) * given["steps"] // moments) % given["steps"]
-
-    def taken(batch: int) -> list[HostArray]:
-        plan, rows, state = redraw(solution, batch)
-        _, path = once_round(plan, state, rows)
-        kept, at = [row[times] for row in path], [row[times] for row in rows]
-        count = len(plan.cell.field_names)
-        drive = np.repeat(plan.means()[:, None, None], moments, 1).repeat(plan.samples, 2)
-        for place, row in zip(plan.driven, at[count:], strict=True):
-            drive[place] += row
-        return [np.stack(kept), np.stack(at[:count]), drive]
-
-    drawn = in_threads(taken, range(used))
-    pieces = [np.concatenate([one[k] for one in drawn], axis=1) for k in range(3)]
-    flat = [piece.reshape(piece.shape[0], -1)[:, :samples].astype(np.float64) for piece in pieces]
-    return SampledUnits(*flat)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-import numpy as np
-
-from gatefield.cells import AbstractCell, AbstractMap
+from gatefield.cells import AbstractCell
 from gatefield.cells.base import check_cell
 from gatefield.core.checks import as_number, check_choice, check_count, check_seed
-from gatefield.core.errors import NumericalFailureError, OutsideDomainWarning, refuse
+from gatefield.core.errors import NumericalFailureError, refuse
 from gatefield.core.results import Status
 from gatefield.networks.noise import GaussianInput
 from gatefield.theory.dmft.frozen import (
@@ -27,15 +25,12 @@ from gatefield.theory.dmft.gated_form import (
 )
 from gatefield.theory.dmft.lag_equations import LagSolution
 from gatefield.theory.dmft.moving import follow, lag_solutions
-from gatefield.theory.dmft.packing import moving_mean_field
+from gatefield.theory.dmft.packing import moving_mean_field, warn_outside
 from gatefield.theory.dmft.result import MeanField
 from gatefield.theory.dmft.sampled import solve_sampled
 from gatefield.theory.static import StaticMeanField
 
 METHODS = ("auto", "lag equations", "separable", "sampled")
-SEPARABLE_DOMAIN = 1.0
-"""Largest alpha_z sqrt(C_z(0)) at which the separable approximation is used without a warning."""
-
 _LEAST_START = 1e-6  # of C_h(0), where relaxation starts
 
 
@@ -77,7 +72,8 @@ def solve_dmft(
     inputs
         Gaussian input by drive name, `GaussianInput` or a constant.
     method
-        "auto" takes the lag equations where they are exact, and samples otherwise.
+        "auto" takes the lag equations where they are exact (and ``scheme`` is not "euler"), and
+        samples otherwise.
     start
         Variance of the states from which the network starts. Where several states exist (a chaotic
         one beside a stable fixed point, say) it decides which is returned.
@@ -87,7 +83,8 @@ def solve_dmft(
         For "sampled": step of a flow; by default from the cell's own rates.
     period, max_period
         For "sampled": length of the periodic paths, in time constants or steps. By default doubled
-        until it is ten relaxation times, but not beyond ``max_period``.
+        until it is ten relaxation times, but not beyond ``max_period`` or 32768 steps. A
+        given period that needs more steps is refused.
     tolerance, max_sweeps
         For "sampled": largest residual relative to each C(0), and number of sweeps.
     scheme
@@ -131,29 +128,31 @@ def solve_dmft(
     """
     check_cell(cell)
     given = gaussian_inputs(cell, inputs)
-    check_choice("method", method, METHODS)
     start = as_number("start", start, nonnegative=True)
-    if resolved_method(cell, given, method) == "sampled":
-        found = solve_sampled(
-            cell,
-            inputs=given,
-            start=start,
-            samples=check_count("samples", samples, at_least=2),
-            batches=check_count("batches", batches, at_least=2),
-            dt=dt,
-            period=period,
-            max_period=max_period,
-            tolerance=as_number("tolerance", tolerance, positive=True),
-            max_sweeps=check_count("max_sweeps", max_sweeps),
-            scheme=scheme,
-            dtype=dtype,
-            seed=check_seed(seed),
-            progress=progress,
-        )
+    options: dict[str, Any] = {
+        "samples": check_count("samples", samples, at_least=2),
+        "batches": check_count("batches", batches, at_least=2),
+        "dt": None if dt is None else as_number("dt", dt, positive=True),
+        "period": None if period is None else as_number("period", period, positive=True),
+        "max_period": as_number("max_period", max_period, positive=True),
+        "tolerance": as_number("tolerance", tolerance, positive=True),
+        "max_sweeps": check_count("max_sweeps", max_sweeps),
+        "scheme": check_choice("scheme", scheme, ("rk4", "euler")),
+        "dtype": check_choice("dtype", dtype, ("float32", "float64")),
+        "seed": check_seed(seed),
+    }
+    check_choice("method", method, METHODS)
+    # Only paths can be stepped as Euler's method does.
+    own = "sampled" if (method, scheme) == ("auto", "euler") else resolved_method(cell, method)
+    if own == "sampled":
+        found = solve_sampled(cell, inputs=given, start=start, progress=progress, **options)
     else:
+        if scheme == "euler":
+            remedy = "Use method='sampled', or 'auto'."
+            refuse("scheme", scheme, f"'rk4' for {method!r}, where time is continuous", remedy)
         form = checked_form(cell, given, method)
         found = _chosen(cell, given, form, start)[0]
-        _warn_outside(form, found)
+        warn_outside(found)
     return _raised(found, throw)
 
 
@@ -196,6 +195,7 @@ def follow_dmft(
             result, now = _chosen(cell, given, form, start)
         else:
             result = moving_mean_field(cell, given, form, now)
+        warn_outside(result)
         results.append(result)
         before = now
     return tuple(results)
@@ -207,7 +207,7 @@ def mean_field_branches(
     inputs: Mapping[str, GaussianInput | float] | None = None,
     method: str = "auto",
 ) -> tuple[MeanField, ...]:
-    """Return every state of a gated or vanilla RNN: fixed points, then moving ones, ascending.
+    """Return the states of a gated or vanilla RNN: stable fixed points, then moving ones.
 
     Parameters
     ----------
@@ -217,8 +217,9 @@ def mean_field_branches(
     Returns
     -------
     tuple of MeanField
-        Fixed points that are stable, and every moving state that was found. Of two moving states
-        beside a stable fixed point the smaller is unstable: starts below it end in the fixed point.
+        Stable fixed points, then every moving state that was found, each kind ascending. Of two
+        moving states beside a stable fixed point the smaller is unstable: starts below it end in
+        the fixed point.
 
     Raises
     ------
@@ -229,18 +230,20 @@ def mean_field_branches(
     given = gaussian_inputs(cell, inputs)
     form = checked_form(cell, given, method)
     frozen = [each for each in frozen_states(cell, given, form) if is_stable(each)]
-    moving = lag_solutions(form, 1.0, paired=bool(frozen))
-    return (
-        *(frozen_mean_field(cell, given, form, each) for each in frozen),
-        *(moving_mean_field(cell, given, form, each) for each in moving),
-    )
+    moving = [
+        moving_mean_field(cell, given, form, each)
+        for each in lag_solutions(form, 1.0, paired=bool(frozen))
+    ]
+    for each in moving:
+        warn_outside(each)
+    return (*(frozen_mean_field(cell, given, form, each) for each in frozen), *moving)
 
 
-def resolved_method(cell: AbstractCell, inputs: dict[str, GaussianInput], method: str) -> str:
+def resolved_method(cell: AbstractCell, method: str) -> str:
     """Return the method that "auto" stands for."""
     if method != "auto":
         return method
-    if not has_gated_form(cell) or isinstance(cell, AbstractMap):
+    if not has_gated_form(cell):
         return "sampled"
     alpha_z = float(getattr(cell, "alpha_z", 0.0))
     return "lag equations" if alpha_z == 0 else "sampled"
@@ -261,8 +264,8 @@ def _chosen(
 ) -> tuple[MeanField, LagSolution | None]:
     """Return the state to which a start of the given variance leads, and how it moves if it does.
 
-    Starts climb to the largest state that they can reach: unstable fixed points, and the smaller of
-    two moving states, hold back what starts below them.
+    That is the largest state with no unstable one between it and the start: unstable fixed points
+    and the smaller of two moving states divide the starts.
     """
     frozen = frozen_states(cell, inputs, form)
     stable = any(is_stable(each) for each in frozen)
@@ -274,6 +277,9 @@ def _chosen(
     attract += [(float(each.variance["h"]), each) for each in frozen if is_stable(each)]
     attract.sort(key=lambda pair: pair[0])
     held = [float(each.C[0, 0]) for each in moving[:dividing]]
+    if stable and len(moving) == 1:
+        # What divides the starts was not found: those below the moving state are left at rest.
+        held.append(float(moving[0].C[0, 0]) * (1 - 1e-9))
     held += [float(each.variance["h"]) for each in frozen if not is_stable(each)]
     reached = [
         each for size, each in attract if all(start > other for other in held if other < size)
@@ -284,19 +290,6 @@ def _chosen(
     if chosen is not None:
         return frozen_mean_field(cell, inputs, form, chosen), None
     return lost_mean_field(cell, inputs, form, frozen), None
-
-
-def _warn_outside(form: GatedForm, found: MeanField) -> None:
-    if form.exact or not found.fluctuates:
-        return
-    sharpness = form.gate_z.gain * float(np.sqrt(found.covariance["z"][0]))
-    if sharpness > SEPARABLE_DOMAIN:
-        warnings.warn(
-            f"separable approximation at alpha_z sqrt(C_z(0)) = {sharpness:.3g}: expected at most "
-            f"{SEPARABLE_DOMAIN:g}. Use method='sampled', which is exact up to its error bars.",
-            OutsideDomainWarning,
-            stacklevel=3,
-        )
 
 
 def _raised(found: MeanField, throw: bool) -> MeanField:

@@ -13,6 +13,7 @@ import equinox as eqx
 import numpy as np
 from scipy.optimize import brentq, minimize_scalar
 
+from gatefield.core.checks import check_ok
 from gatefield.core.errors import refuse
 from gatefield.core.results import AbstractResult, quantity
 from gatefield.core.types import Float, HostArray
@@ -80,7 +81,7 @@ def lyapunov_bounds(solution: MeanField) -> LyapunovBounds:
     Raises
     ------
     InvalidInputError
-        For a fixed point, a sampled or a separable solution.
+        For a fixed point, a sampled or a separable solution, or one that is not OK.
 
     Assumptions
     -----------
@@ -91,6 +92,7 @@ def lyapunov_bounds(solution: MeanField) -> LyapunovBounds:
     ----------
     Krishnamurthy, Can and Schwab, PRX 12, 011011 (2022), Appendix F.
     """
+    check_ok("solution", solution)
     if solution.method != "lag equations" or not solution.fluctuates:
         remedy = "Solve a moving state at alpha_z = 0."
         refuse("solution", solution.method, "a moving solution of the lag equations", remedy)

@@ -79,6 +79,7 @@ class _Operator(NamedTuple):
     through_z: HostArray
     slope: HostArray
     rate: HostArray
+    mean_rate: float
 
     @classmethod
     def of(cls, form: GatedForm, frame: Frame, C: HostArray) -> _Operator:
@@ -96,12 +97,12 @@ class _Operator(NamedTuple):
             through_z=(phi * gate + V_h - C[0]) * rate_c,
             slope=phi_c,
             rate=rate,
+            mean_rate=form.gate_z.average(float(C[1, 0])),
         )
 
     def matrix(self, growth: float, odd: bool) -> HostArray:
         """Return the operator whose top eigenvalue is mu(lambda)."""
-        mean_rate = np.sqrt(self.rate[-1])
-        restoring = growth**2 + 2 * growth * mean_rate + self.rate
+        restoring = growth**2 + 2 * growth * self.mean_rate + self.rate
         carried = np.diag(self.direct)
         for k, weight in ((1, self.through_z), (2, self.through_r)):
             if np.any(weight):
@@ -131,7 +132,7 @@ class _Operator(NamedTuple):
 
 def _root(operator: _Operator, *, odd: bool) -> tuple[float, HostArray, bool]:
     """Return lambda with mu(lambda) = 1; mu falls."""
-    slowest = float(np.sqrt(operator.rate[-1]))
+    slowest = operator.mean_rate
     if operator.through_r.any() or operator.through_z.any():
         slowest = min(slowest, *(1 / tau for tau in operator.form.tau[1:]))
     low, high = -0.9 * slowest, 0.1 * slowest

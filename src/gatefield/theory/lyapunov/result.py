@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-import equinox as eqx
+import math
 
+import equinox as eqx
+import numpy as np
+
+from gatefield.core.errors import NumericalFailureError
 from gatefield.core.results import AbstractResult, Status, quantity
 from gatefield.core.types import Float, HostArray
 from gatefield.theory.dmft import MeanField
+
+_ROUNDING = 1e-9  # leading edges at a transition are zero to this
 
 
 class MeanFieldLyapunov(AbstractResult):
@@ -32,7 +38,9 @@ class MeanFieldLyapunov(AbstractResult):
     approximate
         Whether the separable approximation entered (alpha_z > 0).
     status
-        OK, or NOT_CONVERGED.
+        OK, or why there is no exponent: that of the mean field, or NOT_CONVERGED.
+    settings
+        Of "sampled": seed, tolerance, max_sweeps.
     mean_field
         The solution whose exponent this is.
     """
@@ -48,10 +56,26 @@ class MeanFieldLyapunov(AbstractResult):
     method: str = eqx.field(static=True)
     approximate: bool = eqx.field(static=True)
     status: Status = eqx.field(static=True)
+    settings: tuple[tuple[str, object], ...] = eqx.field(static=True)
     mean_field: MeanField
 
     @property
+    def is_map(self) -> bool:
+        """Whether rates are per step."""
+        return self.mean_field.is_map
+
+    @property
     def chaotic(self) -> bool:
-        """Whether the exponent is positive by more than three of its errors."""
-        error = float(self.standard_error) + (0.0 if self.method == "sampled" else 1e-9)
-        return bool(self.exponent > 3 * error)
+        """Whether the exponent is positive by more than three of its errors.
+
+        Raises
+        ------
+        NumericalFailureError
+            If the exponent is not known: the status is not OK.
+        """
+        if self.status is not Status.OK:
+            raise NumericalFailureError(
+                f"chaotic: the exponent has status {self.status.value!r}. Solve it again."
+            )
+        truncation = max(float(np.nan_to_num(self.truncation)), _ROUNDING)
+        return bool(self.exponent > 3 * math.hypot(float(self.standard_error), truncation))

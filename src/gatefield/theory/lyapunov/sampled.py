@@ -26,8 +26,8 @@ from gatefield.theory.dmft.paths import (
     one_step,
     outputs_of,
 )
+from gatefield.theory.dmft.redraw import redraw
 from gatefield.theory.dmft.result import MeanField
-from gatefield.theory.dmft.sampled import redraw
 from gatefield.theory.rmt import UnitEnsemble, spectral_boundary
 
 _PLAIN = 4

@@ -26,7 +26,13 @@ _LARGEST_ERROR = 1e-4  # of the exponent, by the operator
 
 
 def mean_field_lyapunov(
-    solution: MeanField, *, method: str = "auto", seed: int = 0, throw: bool = True
+    solution: MeanField,
+    *,
+    method: str = "auto",
+    tolerance: float = 1e-4,
+    max_sweeps: int = 60,
+    seed: int = 0,
+    throw: bool = True,
 ) -> MeanFieldLyapunov:
     r"""Predict the largest Lyapunov exponent of a network from its mean field.
 
@@ -48,6 +54,8 @@ def mean_field_lyapunov(
         From `gatefield.solve_dmft`.
     method
         "auto" follows the solution; "leading edge" is for fixed points.
+    tolerance, max_sweeps
+        For "sampled": largest residual of an exponent, and number of sweeps that it may take.
     seed
         For "sampled": draws the perturbations' noise.
     throw
@@ -88,15 +96,23 @@ def mean_field_lyapunov(
     elif chosen == "operator":
         found = _operator(solution)
     elif chosen == "sampled":
-        found = _sampled(solution, seed)
+        found = _sampled(solution, tolerance=tolerance, max_sweeps=max_sweeps, seed=seed)
     else:
         found = _leading_edge(solution)
     if throw and found.status is not Status.OK:
         raise NumericalFailureError(
-            f"mean_field_lyapunov ({chosen}) ended with status {found.status.value!r}. Solve the "
-            "mean field more closely (more samples, a longer period); throw=False returns it."
+            f"mean_field_lyapunov ({chosen}) ended with status {found.status.value!r}. "
+            f"{_remedy(solution, chosen)}; throw=False returns it."
         )
     return found
+
+
+def _remedy(solution: MeanField, method: str) -> str:
+    if solution.status is not Status.OK:
+        return f"The mean field itself is {solution.status.value!r}: solve it more closely"
+    if method == "sampled":
+        return "Raise max_sweeps, or solve the mean field with more samples or a longer period"
+    return "Check the cell's parameters, or solve the mean field with method='sampled'"
 
 
 def _result(solution: MeanField, method: str, **fields: Any) -> MeanFieldLyapunov:
@@ -108,6 +124,7 @@ def _result(solution: MeanField, method: str, **fields: Any) -> MeanFieldLyapuno
         "mode": np.zeros(0),
         "status": Status.OK,
         "approximate": False,
+        "settings": (),
         **fields,
     }
     for name in ("exponent", "standard_error", "truncation"):
@@ -139,8 +156,8 @@ def _operator(solution: MeanField) -> MeanFieldLyapunov:
     )
 
 
-def _sampled(solution: MeanField, seed: int) -> MeanFieldLyapunov:
-    found = sampled_exponent(solution, seed=seed)
+def _sampled(solution: MeanField, **options: Any) -> MeanFieldLyapunov:
+    found = sampled_exponent(solution, **options)
     each = np.asarray(found.exponents, float)
     return _result(
         solution,
@@ -149,6 +166,7 @@ def _sampled(solution: MeanField, seed: int) -> MeanFieldLyapunov:
         standard_error=each.std(ddof=1) / np.sqrt(each.size),
         batch_exponents=each,
         status=Status.OK if found.converged else Status.NOT_CONVERGED,
+        settings=tuple(options.items()),
     )
 
 

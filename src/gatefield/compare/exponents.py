@@ -1,32 +1,34 @@
-"""What figures and commands of the largest exponent share: theory's states, networks' rates."""
+"""The largest Lyapunov exponent: every state of theory, and networks that belong to them."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from gatefield.analysis import perturbation_growth
 from gatefield.cells import AbstractCell, AbstractMap
-from gatefield.compare import Comparison, compare
+from gatefield.compare.harness import FEWEST, Comparison, compare, compare_sizes
+from gatefield.compare.states import reached_state
+from gatefield.core.checks import as_number
+from gatefield.core.errors import refuse
+from gatefield.core.results import Status
 from gatefield.core.types import Bool, Float, HostArray
-from gatefield.figures.base import Report, silent
-from gatefield.networks import GaussianInput, Network, simulate
+from gatefield.networks import GaussianInput, Network
 from gatefield.numerics.threads import in_turn
 from gatefield.theory.dmft import MeanField, mean_field_branches, solve_dmft
-from gatefield.theory.dmft.solve import gaussian_inputs, resolved_method
+from gatefield.theory.dmft.solve import resolved_method
 from gatefield.theory.lyapunov import MeanFieldLyapunov, mean_field_lyapunov
 
-FEWEST = 3
-"""Networks from which a standard error can be had."""
 RESTS = 0.03
 """Of the moving state's variance: a network below it has left that state."""
 QUIET = 1e-3
 """Mean square below which a network counts as on its way into the zero fixed point."""
 STEPPING = 1e-5
-"""Error of measured rates from steps of 0.1 by Runge and Kutta (1e-6) in single precision."""
+"""Error of rates in single precision; steps of 0.1 by Runge and Kutta miss 1e-6 beside it."""
+_STEP = 0.1
 _BLOCKS, _DISCARD = 20, 4
 _INPUT_SEEDS = 1_000_003
 
@@ -41,12 +43,21 @@ class Rates(NamedTuple):
         the scatter of blocks of time.
     before, after
         Mean square of the state's first component where the measurement begins and ends.
+    stepping
+        Error of all rates alike, by the step and the precision of the integration.
     """
 
     rate: Float[HostArray, " network"]
     error: Float[HostArray, " network"]
     before: Float[HostArray, " network"]
     after: Float[HostArray, " network"]
+    stepping: float = STEPPING
+
+    @property
+    def columns(self) -> dict[str, Float[HostArray, " network"]]:
+        """What there is of each network, by name."""
+        values = self._asdict()
+        return {name: values[name] for name in ("rate", "error", "before", "after")}
 
 
 def network_rates(
@@ -56,10 +67,10 @@ def network_rates(
     networks: int,
     t_max: float,
     burn_in: float,
-    dt: float = 0.1,
+    dt: float | None = None,
     inputs: Mapping[str, GaussianInput] | None = None,
     seed: int = 0,
-    report: Report = silent,
+    report: Callable[[str], None] | None = None,
 ) -> Rates:
     """Simulate networks from random states and follow a perturbation in each.
 
@@ -72,9 +83,9 @@ def network_rates(
     t_max, burn_in
         Duration of the measurement, and before it; steps for maps.
     dt
-        Step of a flow.
+        Step of a flow, 0.1 by default. Maps have none.
     inputs
-        Drawn for each network.
+        Drawn for each network, once for both durations.
     seed
         Of the first network.
     report
@@ -83,27 +94,40 @@ def network_rates(
     Returns
     -------
     Rates
+
+    Raises
+    ------
+    InvalidInputError
+        For a step of a map, or numbers that do not fit.
     """
     is_map = isinstance(cell, AbstractMap)
-    step: dict[str, Any] = {} if is_map else {"dt": dt}
-    longest = max(burn_in, t_max * (1 + _DISCARD / _BLOCKS) + _BLOCKS) + 1
+    if is_map and dt is not None:
+        refuse("dt", dt, "None for a map", "Maps advance step by step.")
+    burn_in = as_number("burn_in", burn_in, positive=True)
+    spacing = 1.0 if is_map else as_number("dt", _STEP if dt is None else dt, positive=True)
+    step: dict[str, Any] = {} if is_map else {"dt": spacing}
+    # Blocks are rounded to whole steps, at least one.
+    longest = t_max * (1 + _DISCARD / _BLOCKS) + spacing * (_BLOCKS + _DISCARD)
 
     def one(number: int) -> tuple[float, float, float, float]:
         network = Network.sample(cell, n, seed=seed + number, dtype="float32")
-        drawn: dict[str, Any] = {
+        early: dict[str, Any] = {
             name: each.realise(
-                n, longest, dt=1.0 if is_map else dt, seed=seed + number + k * _INPUT_SEEDS
+                n, burn_in + longest, dt=spacing, seed=seed + number + k * _INPUT_SEEDS
             )
             for k, (name, each) in enumerate(dict(inputs or {}).items())
         }
-        options: dict[str, Any] = {**step, "inputs": drawn, "progress": False}
-        start = _end(network, burn_in, seed=seed + number, **options)
-        end = _end(network, t_max, initial=start, **options)
+        late = {
+            name: path if isinstance(path, np.ndarray) else path.later(burn_in)
+            for name, path in early.items()
+        }
+        start = reached_state(network, burn_in, inputs=early, seed=seed + number, **step)
+        end = reached_state(network, t_max, inputs=late, initial=start, **step)
         grown = perturbation_growth(
             network,
             start,
             t_max,
-            inputs=drawn,
+            inputs=late,
             blocks=_BLOCKS,
             discard=_DISCARD,
             seed=seed + number,
@@ -116,14 +140,21 @@ def network_rates(
         one,
         range(networks),
         size=n,
-        report=lambda done: report(f"{done} of {networks} networks"),
+        report=None if report is None else lambda done: report(f"{done} of {networks} networks"),
     )
-    return Rates(*np.array(rows).T)
+    return Rates(*np.array(rows).T, stepping=STEPPING if is_map else stepping_error(spacing))
 
 
-def _end(network: Network, duration: float, **options: Any) -> HostArray:
-    # Whole and half-way states only: a run is long, and its path is not needed.
-    return simulate(network, duration, save_every=10**9, **options).final
+def stepping_error(dt: float) -> float:
+    """Return the error of a flow's rates, whose steps are Runge and Kutta's of fourth order.
+
+    Parameters
+    ----------
+    dt
+        The step. Up to 0.1 single precision decides; beyond, the error is scaled as dt^4, which
+        leaves it ten times the 1e-6 that a rate of -1 loses at 0.1 (dt^4 / 120).
+    """
+    return STEPPING * max(1.0, (dt / _STEP) ** 4)
 
 
 def theory_states(
@@ -149,7 +180,7 @@ def theory_states(
         Stable fixed points, then moving states, ascending; a status other than OK is kept.
     """
     states: Sequence[MeanField] = ()
-    if resolved_method(cell, gaussian_inputs(cell, inputs), method) != "sampled":
+    if resolved_method(cell, method) != "sampled":
         states = mean_field_branches(cell, inputs=inputs, method=method)
     if not states:
         options = {"samples": samples, "batches": batches, "seed": seed, "progress": False}
@@ -163,16 +194,19 @@ def variance_of(found: MeanFieldLyapunov) -> float:
     return float(found.mean_field.covariance[found.mean_field.cell.state_names[0]][0])
 
 
-def unstable_state(states: Sequence[MeanFieldLyapunov]) -> int | None:
-    """Return which state divides the starts: the smaller of two moving ones beside a fixed point.
+def state_kinds(states: Sequence[MeanFieldLyapunov]) -> list[str]:
+    """Return for each state whether it is at "rest", "moving", or "divides" the starts.
 
     Parameters
     ----------
     states
-        From `theory_states`.
+        From `theory_states`. The smaller of two moving states beside a fixed point is unstable:
+        networks that start below it come to rest.
     """
-    moving = [k for k, one in enumerate(states) if one.mean_field.fluctuates]
-    return moving[0] if len(moving) > 1 and len(moving) < len(states) else None
+    kinds = ["moving" if one.mean_field.fluctuates else "rest" for one in states]
+    if kinds.count("moving") > 1 and "rest" in kinds:
+        kinds[kinds.index("moving")] = "divides"
+    return kinds
 
 
 def belonging(states: Sequence[MeanFieldLyapunov], rates: Rates) -> list[Bool[HostArray, " net"]]:
@@ -203,38 +237,52 @@ def belonging(states: Sequence[MeanFieldLyapunov], rates: Rates) -> list[Bool[Ho
 
 
 def judged(
-    states: Sequence[MeanFieldLyapunov], rates: Rates, name: str = "exponent"
+    states: Sequence[MeanFieldLyapunov], rates: Mapping[int, Rates], name: str = "exponent"
 ) -> list[Comparison | None]:
-    """Compare the networks in each state with its exponent; None where there are too few.
+    """Compare the networks in each state with its exponent, extrapolated in 1/N over sizes.
 
     Parameters
     ----------
-    states, rates
+    states
         As in `belonging`.
+    rates
+        Of networks by their number of units.
     name
         What is compared.
 
     Returns
     -------
     list of Comparison or None
+        None where theory did not converge, or no size has enough networks in the state.
     """
+    masks = {n: belonging(states, each) for n, each in rates.items()}
     found: list[Comparison | None] = []
-    for state, mask in zip(states, belonging(states, rates), strict=True):
-        values, theory = rates.rate[mask], float(state.exponent)
-        if mask.sum() < FEWEST or not np.isfinite([theory, *values]).all():
+    for number, state in enumerate(states):
+        values = {n: each.rate[masks[n][number]] for n, each in rates.items()}
+        values = {n: each for n, each in values.items() if each.size >= FEWEST}
+        theory = float(state.exponent)
+        known = state.status is Status.OK and math.isfinite(theory)
+        if not (known and values and np.isfinite(np.concatenate([*values.values()])).all()):
             found.append(None)
             continue
-        found.append(compare(theory, values, theory_error=error_of(state), name=name))
+        stepping = max(each.stepping for each in rates.values())
+        options: dict[str, Any] = {"theory_error": error_of(state, stepping), "name": name}
+        if len(values) > 1:
+            found.append(compare_sizes(theory, values, **options))
+        else:
+            found.append(compare(theory, next(iter(values.values())), **options))
     return found
 
 
-def error_of(state: MeanFieldLyapunov) -> float:
+def error_of(state: MeanFieldLyapunov, stepping: float = STEPPING) -> float:
     """Return what separates theory from networks apart from their scatter.
 
     Parameters
     ----------
     state
-        Its sampling error and truncation count, and the steps of the networks' integration.
+        Its sampling error and truncation count.
+    stepping
+        Error of the networks' integration.
     """
     truncation = float(np.nan_to_num(state.truncation))
-    return math.hypot(float(state.standard_error), truncation, STEPPING)
+    return math.hypot(float(state.standard_error), truncation, stepping)
