@@ -34,6 +34,15 @@ def _jax_settings_stay():
         pytest.fail("the test left jax_enable_x64 switched on: use `with jax.enable_x64(True):`")
 
 
+@pytest.fixture(autouse=True)
+def _figures_are_closed():
+    """Close what a test drew: matplotlib keeps every figure, and warns from the 21st on."""
+    yield
+    pyplot = sys.modules.get("matplotlib.pyplot")
+    if pyplot is not None:
+        pyplot.close("all")
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _no_network():
     """Refuse every connection to anywhere but this machine."""
