@@ -183,7 +183,6 @@ def test_toml_names_the_sweep(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ([], "Add --theory"),
         (["--theory", "--sweep", "g_h=3:1:4"], "name=from:to:number"),
         (["--theory", "--sweep", "g_h=1:3"], "name=from:to:number"),
         (["--theory", "--sweep", "g_h=2"], "two or more ascending"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -10,9 +11,11 @@ import pytest
 import xarray as xr
 
 import gatefield as gf
+from gatefield.analysis.lyapunov import lyapunov_spectrum
 from gatefield.compare import Rates, Station, theory_states
 from gatefield.figures import FIGURES, fig03, fig04, fig09, fig10, load, schroedinger
 from gatefield.figures.base import FigureResult
+from gatefield.figures.exponent_spectra import SpectrumSize, steps_text
 from gatefield.figures.lines import Size, line_table, plot_line, station_text, stations_table
 from gatefield.io import save_netcdf
 from gatefield.theory.lyapunov import mean_field_lyapunov
@@ -91,10 +94,58 @@ def test_lines_show_their_rows():
     plt.close("all")
 
 
+def check_spectra_of_figure_3(tables: dict[str, xr.Dataset], lines: tuple[str, ...]) -> None:
+    by_z, by_r = tables["spectra_alpha_z"], tables["spectra_alpha_r"]
+    assert by_z["exponents"].shape == by_r["exponents"].shape == (3, 3, 60)
+    # One cell is in both panels.
+    assert np.array_equal(by_z["exponents"].sel(alpha_z=0), by_r["exponents"].sel(alpha_r=2))
+    # The same network again, in double precision: what single precision cost was measured in one
+    # block, others may lose a few times as much.
+    network = gf.Network.sample(gf.GatedRNN(3.0, alpha_r=20.0), 20, seed=1)
+    exact = lyapunov_spectrum(network, t_max=20.0, burn_in=10.0, dt=0.1, seed=1, progress=False)
+    found = by_r["exponents"].sel(alpha_r=20)[1].values
+    cost = float(by_r["precision_error"].sel(alpha_r=20)[1])
+    assert 0 < cost < 1e-5
+    assert np.allclose(found, exact.exponents, rtol=0, atol=10 * cost)
+    # Trace of the Jacobian: -1/2 - 1 - 1 a unit, and self-couplings J_ii of variance 1/N, each
+    # weighted by at most g_h / 2: four standard deviations of their mean.
+    total = by_r["exponents"].sum("rank") / 20
+    assert np.all(np.abs(total + 2.5) < 4 * 1.5 / 20)
+    assert np.allclose(by_r["theory"][:2], [0.02337311, 0.07101677], atol=1e-7)  # THEORY section 7
+    for alpha in ("0", "2", "20"):
+        table = tables[f"dimensions_{alpha}"]
+        assert table["exponents"].shape == (2, 3, 20) and list(table["g_h"].values) == [1.7, 3.0]
+        # At g_h = 1.7 zero is the only attractor; networks fall to it, and the exponents with them.
+        assert np.all(table["exponents"][0, :, 0] < 0)
+        assert np.all(table["kaplan_yorke_dimension"][0] == 0)
+    near = (np.abs(by_z["exponents"].values) <= 0.05).sum(axis=-1).mean(axis=-1) / 20
+    said = next(line for line in lines if line.startswith("(a)"))
+    told = [float(each) for each in re.findall(r"([\d.]+)(?: \+- [\d.]+)? at ", said)]
+    # Two digits of the error are shown.
+    assert np.allclose(told, near, atol=0.006)
+    assert sum(line.startswith("(c)") for line in lines) == 2
+
+
+def stepped(*rows: list[float]) -> str:
+    values = np.arange(len(rows), dtype=float)
+    return steps_text(values, np.array(rows), rising="more")
+
+
+def test_steps_are_judged_by_the_scatter_of_networks():
+    # Means 1, 2, errors .1/sqrt(3) each: the step is 1/(.1 sqrt(2/3)) = 12.2 errors.
+    low, high = [0.9, 1.0, 1.1], [1.9, 2.0, 2.1]
+    assert "+12.2 standard errors: more, agrees" in stepped(low, high)
+    assert "-12.2 standard errors: more, DISAGREES" in stepped(high, low)
+    assert "not shown" in stepped(low, [1.0, 1.1, 1.2])
+    assert "not shown" in stepped(low, high, high)
+    assert "nothing is called agreement" in stepped([1.0, 1.1], [2.0, 2.1])
+
+
 @pytest.mark.slow
 def test_figure_3(tmp_path):
     size = Size((40, 60), 3, 4, (1.7, 3.0), t_max=20.0, burn_in=10.0)
-    result = fig03.compute(size=size)
+    spectra = SpectrumSize(20, 3, (1.7, 3.0), t_max=20.0, burn_in=10.0)
+    result = fig03.compute(size=size, spectra=spectra)
     tables = saved(result, tmp_path / "fig03.nc")
     for alpha in ("0", "2", "20"):
         theory = tables[f"theory_{alpha}"]
@@ -106,8 +157,9 @@ def test_figure_3(tmp_path):
     # g_h at which chaos appears for alpha_r = 20: between 1.70 (42.9) and 1.80 (14.9).
     jump = tables["theory_20"].attrs
     assert 1.74 < jump["fold"] < 1.78 and 0 < jump["chaos"] < JUMPED
-    assert len(result.lines) == 4 and "spectra cannot be computed yet" in result.lines[0]
-    assert len(fig03.figure(result).axes) == 2
+    assert [line[:3] for line in result.lines if line.startswith("(")].count("(d)") == 4
+    assert len(fig03.figure(result).axes) == 5
+    check_spectra_of_figure_3(tables, result.lines)
 
 
 @pytest.mark.slow

@@ -49,7 +49,9 @@ print(json.dumps({
     assert seen["started"] == []
     assert seen["started by the control"] != []
     assert seen["precision"] == "float32"
-    assert {"torch", "dask", "matplotlib", "panel", "pandas"}.isdisjoint(seen["loaded"])
+    assert {"torch", "safetensors", "dask", "matplotlib", "panel", "pandas"}.isdisjoint(
+        seen["loaded"]
+    )
 
 
 def test_every_public_name_resolves():

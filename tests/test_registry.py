@@ -48,8 +48,9 @@ LSTM = tuple(f"{kind}_{gate}" for kind in ("gain", "bias") for gate in "ifgo")
         (gf.GRU, GRU, {}),
         (gf.GRU, GRU, {"reset": "before"}),
         (gf.LSTM, LSTM, {}),
+        (gf.ElmanRNN, ("gain", "bias"), {"activation": "relu"}),
     ],
-    ids=["gated", "vanilla", "gru", "gru-before", "lstm"],
+    ids=["gated", "vanilla", "gru", "gru-before", "lstm", "elman"],
 )
 def test_per_unit_parameters_equal_a_loop_over_units(kind, names, options):
     rng = np.random.default_rng(6)
@@ -86,6 +87,7 @@ def test_the_registry_holds_the_cells_of_the_package():
         "gru": gf.GRU,
         "gru-reset-before": gf.GRU,
         "lstm": gf.LSTM,
+        "elman-rnn": gf.ElmanRNN,
     }
     assert kinds.items() >= own.items()
 

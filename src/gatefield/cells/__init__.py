@@ -1,6 +1,7 @@
 """Cells: per-unit rules, of which a network is made of N copies."""
 
 from gatefield.cells.base import AbstractCell, AbstractFlow, AbstractMap
+from gatefield.cells.elman import ElmanRNN
 from gatefield.cells.gated import GatedRNN
 from gatefield.cells.gru import GRU
 from gatefield.cells.linearise import UnitBlocks, unit_blocks
@@ -16,6 +17,7 @@ __all__ = [
     "AbstractCell",
     "AbstractFlow",
     "AbstractMap",
+    "ElmanRNN",
     "GatedRNN",
     "UnitBlocks",
     "VanillaRNN",

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from gatefield.cells.base import AbstractCell, check_cell
+from gatefield.cells.elman import ElmanRNN
 from gatefield.cells.gated import GatedRNN
 from gatefield.cells.gru import GRU
 from gatefield.cells.lstm import LSTM
@@ -54,5 +55,6 @@ def _add_own() -> None:
         "gru": GRU(gain_r=1.5, gain_z=2.0, gain_n=2.5, bias_z=0.5, bias_hn=0.2),
         "gru-reset-before": GRU(gain_r=2.0, gain_z=1.0, gain_n=3.0, reset="before"),
         "lstm": LSTM(gain_i=1.0, gain_f=1.5, gain_g=2.5, gain_o=1.0, bias_f=1.0),
+        "elman-rnn": ElmanRNN(gain=1.5, bias=0.1),
     }
     _EXAMPLES.update(own)

@@ -81,6 +81,26 @@ def wiring(cell: AbstractCell) -> Wiring:
     return Wiring(*_stages(_groups(traced.outvars), reads, kind, names))
 
 
+def fields_read(cell: AbstractCell) -> tuple[frozenset[int], ...]:
+    """Return for each component of a cell's state the indices of the fields that its rule reads.
+
+    Parameters
+    ----------
+    cell
+        Any cell; its rule is traced once with abstract scalars.
+    """
+    unit = jax.tree.map(lambda leaf: leaf[0] if np.ndim(leaf) == 1 else leaf, cell)
+    names = (cell.state_names, cell.field_names, cell.drive_names)
+
+    def changed(*values):
+        parts = (dict(zip(*pair, strict=True)) for pair in zip(names, values, strict=True))
+        rule = unit.rule(*parts)
+        return [rule[name] for name in cell.state_names]
+
+    traced = jax.make_jaxpr(changed)(*(tuple(0.0 for _ in group) for group in names)).jaxpr
+    return tuple(_fields_read(traced, first=len(names[0]), count=len(names[1])))
+
+
 def _checked(label: str, values: Any, names: tuple[str, ...]) -> list[Any]:
     """Return named scalars in order, refusing what is not a mapping of scalars."""
     if not isinstance(values, Mapping):

@@ -90,11 +90,14 @@ def correlations(*, config: CorrelationsConfig | None = None) -> int:
 
 @app.command
 def lyapunov(*, config: LyapunovConfig | None = None) -> int:
-    """Predict the largest Lyapunov exponent, beside networks: --theory, and --sweep for a line.
+    """Measure Lyapunov exponents of networks or of a trained model, or predict the largest.
 
-    Prints every state of the mean-field theory with its exponent and what networks do, and writes a
-    figure and a netCDF file. With --strict it exits with 1 unless theory converged everywhere and
-    networks agree with it.
+    By default it samples networks and prints largest exponent, Kaplan-Yorke dimension and entropy
+    rate of each. --model FILE does so for the layers of a trained model, on zero input or on a
+    --sequence. --theory predicts the largest exponent by mean-field theory, beside networks, and
+    --sweep does so along a parameter. Each writes a figure and a netCDF file. With --strict it
+    exits with 1 if the --accuracy was missed, or with --theory unless theory converged everywhere
+    and networks agree with it.
     """
     from gatefield.cli.lyapunov import run
 

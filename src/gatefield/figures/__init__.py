@@ -13,7 +13,7 @@ from gatefield.core.checks import check_choice
 
 FIGURES = {
     "fig01": "Jacobian spectra of the gated RNN: slow modes, pinching, and where there is none",
-    "fig03": "the largest Lyapunov exponent through both transitions to chaos (panels c, d)",
+    "fig03": "Lyapunov spectra, dimension and largest exponent through both transitions to chaos",
     "fig04": "the discontinuous transition: fixed points appear, then chaos",
     "fig07": "the phase diagram (what `gatefield phases` draws)",
     "fig08": "Eq. 5 against the exact spectral curve of states that move",

@@ -32,7 +32,7 @@ def to_dataset(result: AbstractResult) -> xr.Dataset:
     xarray.Dataset
         One variable for each quantity (a dictionary gives one for each name), coordinates where a
         quantity is named after its only dimension, everything else and the provenance as
-        attributes.
+        attributes. Results within the result are left out.
 
     Raises
     ------
@@ -46,6 +46,8 @@ def to_dataset(result: AbstractResult) -> xr.Dataset:
     attributes: dict[str, Any] = {"result": type(result).__name__}
     for field in dataclasses.fields(result):
         value = getattr(result, field.name)
+        if isinstance(value, tuple) and value and isinstance(value[0], AbstractResult):
+            continue  # they have datasets of their own
         if "dims" not in field.metadata:
             attributes[field.name] = _as_attribute(value)
             continue

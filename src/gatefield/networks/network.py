@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
+import os
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
 import jax
@@ -16,6 +18,9 @@ from gatefield.core.checks import check_choice, check_count, check_seed
 from gatefield.core.errors import refuse
 from gatefield.core.types import Array, Drives, Fields, Float, HostArray, States
 from gatefield.networks.couplings import Stacked, sample_couplings, send, stack_couplings
+
+if TYPE_CHECKING:
+    from gatefield.networks.layered import LayeredNetwork
 
 
 class Network(eqx.Module):
@@ -107,6 +112,27 @@ class Network(eqx.Module):
             network = cls(cell, stack_couplings(cell, wires, couplings, precision), wires)
         _check_units(cell, network.n)
         return network
+
+    @classmethod
+    def from_torch(cls, module: Any, *, dtype: str | None = None) -> LayeredNetwork:
+        """Return the layers of a torch.nn.RNN, GRU or LSTM, as `gatefield.bridge.from_torch`."""
+        # `bridge` stands above this layer: it is looked up when called.
+        return importlib.import_module("gatefield.bridge").from_torch(module, dtype=dtype)
+
+    @classmethod
+    def from_file(
+        cls,
+        path: str | os.PathLike[str],
+        prefix: str = "",
+        *,
+        kind: str | None = None,
+        nonlinearity: str | None = None,
+        dtype: str | None = None,
+    ) -> LayeredNetwork:
+        """Return the layers stored in a safetensors file, as `gatefield.bridge.from_file`."""
+        return importlib.import_module("gatefield.bridge").from_file(
+            path, prefix, kind=kind, nonlinearity=nonlinearity, dtype=dtype
+        )
 
     def with_cell(self, cell: AbstractCell) -> Network:
         """Return the network with other parameters of the same cell and the couplings as they are.

@@ -19,6 +19,7 @@ from gatefield.core.types import Array
 from gatefield.networks.adaptive import ADAPTIVE, integrate
 from gatefield.networks.inputs import Drive, Inputs, drive_of
 from gatefield.networks.network import Network, as_states, change, compilable
+from gatefield.networks.series import check_series
 from gatefield.networks.trajectory import Trajectory
 from gatefield.numerics.steppers import STEPPERS
 
@@ -102,6 +103,7 @@ def simulate(
     if is_map:
         steps = check_count("t_max (steps of a map)", t_max)
         step = 1.0
+        check_series("t_max", inputs, steps)
     else:
         step = as_number("dt", _DEFAULT_STEP if dt is None else dt, positive=True)
         steps = max(1, int(np.ceil(t_max / step * (1 - 1e-12))))

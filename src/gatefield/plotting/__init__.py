@@ -1,6 +1,12 @@
 """Results drawn on matplotlib axes: every function takes ``ax`` and returns it."""
 
 from gatefield.plotting.correlations import correlation_figure, plot_correlation
+from gatefield.plotting.exponent_spectra import (
+    exponent_spectrum_figure,
+    plot_dimension_convergence,
+    plot_exponent_convergence,
+    plot_exponent_spectrum,
+)
 from gatefield.plotting.exponents import (
     STATE_LINES,
     exponent_figure,
@@ -22,8 +28,12 @@ __all__ = [
     "correlation_figure",
     "exponent_figure",
     "exponent_line_figure",
+    "exponent_spectrum_figure",
     "legend_handles",
     "plot_correlation",
+    "plot_dimension_convergence",
+    "plot_exponent_convergence",
+    "plot_exponent_spectrum",
     "plot_exponents",
     "plot_measured_exponents",
     "plot_phase_diagram",
