@@ -20,7 +20,7 @@ from gatefield.core.types import Float, HostArray
 from gatefield.networks.inputs import Drive
 from gatefield.networks.tangent import Frame
 
-_WHOLE = 1 << 20  # numbers of an array that are all read
+_WHOLE = 1 << 17  # numbers of an array that are all read
 
 
 class Standing(NamedTuple):
