@@ -175,7 +175,9 @@ def plot_dimension_convergence(
     together = np.concatenate(settled)
     if np.isfinite(together).any():
         _keep_in_view(ax, together)
-        ax.set_ylim(bottom=max(0.0, ax.get_ylim()[0]))
+        low, high = ax.get_ylim()
+        # Of a fixed point it is zero all the time.
+        ax.set_ylim(max(0.0, low), max(high, 0.5))
     else:
         told = "not reached:\nthe known exponents have a positive sum"
         ax.text(0.5, 0.5, told, transform=ax.transAxes, ha="center", va="center")
