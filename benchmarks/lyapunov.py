@@ -9,6 +9,7 @@ The PyTorch part needs torch.
 from __future__ import annotations
 
 import argparse
+import importlib
 import importlib.util
 import json
 from typing import Any
@@ -30,7 +31,9 @@ DT = 0.05
 GATED = gf.GatedRNN(g_h=3.0, alpha_z=2.0, alpha_r=1.0)
 
 
-def settled(network: gf.Network, steps: int, inputs: Any = None) -> gf.LyapunovSpectrum:
+def settled(
+    network: gf.Network, steps: int, inputs: Any = None, frame_dtype: Any = None
+) -> gf.LyapunovSpectrum:
     """Return a run whose state, frame and interval have settled."""
     is_map = isinstance(network.cell, gf.AbstractMap)
     time = steps * (1.0 if is_map else DT)
@@ -38,9 +41,10 @@ def settled(network: gf.Network, steps: int, inputs: Any = None) -> gf.LyapunovS
     return gf.lyapunov_spectrum(
         network,
         t_max=time,
-        burn_in=4 * time,
+        burn_in=time,
         frame_burn_in=time,
         blocks=4,
+        frame_dtype=frame_dtype,
         inputs=inputs,
         progress=False,
         **options,
@@ -225,8 +229,7 @@ def gru(n: int, gain: float | None, steps: int, loop_steps: int, repeats: int) -
     Along random inputs as PyTorch initialises the module (``gain`` None), and chaotic without
     inputs.
     """
-    import torch
-
+    torch = importlib.import_module("torch")
     torch.manual_seed(0)
     module = torch.nn.GRU(n, n).double()
     if gain is not None:
@@ -237,11 +240,12 @@ def gru(n: int, gain: float | None, steps: int, loop_steps: int, repeats: int) -
                 else:
                     value.zero_()
     layer = gf.Network.from_torch(module).layers[0]
-    total = 10 * steps
+    total = 5 * steps
     signal = np.random.default_rng(0).standard_normal((total, n))
     received = layer.received(signal)
     weights = [each.detach() for each in module.parameters()]
     start = settled(layer.network, steps, received)
+    single = settled(layer.network, steps, received, "float32")
     begun = dict(start.settings)["steps"]
     J, inputs = weights[1], torch.tensor(signal[begun:]) @ weights[0].T + weights[2]
     last: dict[str, Any] = {}
@@ -271,18 +275,27 @@ def gru(n: int, gain: float | None, steps: int, loop_steps: int, repeats: int) -
     def ours():
         last["ours"] = further(layer.network, start, steps, received)
 
-    seconds = interleaved({"ours": ours, "loop": loop}, repeats)
+    def in_single():
+        last["single"] = further(layer.network, single, steps, received)
+
+    seconds = interleaved({"ours": ours, "single": in_single, "loop": loop}, repeats)
     faster = (seconds["loop"] / loop_steps) / (seconds["ours"] / steps)
+    faster_single = (seconds["loop"] / loop_steps) / (seconds["single"] / steps)
     shifted = {name: gf.Series(series.values[begun:]) for name, series in received.items()}
     exact = again(layer.network, start, loop_steps, shifted)
     target = TORCH_TARGETS.get(n, 1.0)
     return {
         "times faster than PyTorch": _quartiles(faster),
+        "times faster, frame in single precision": _quartiles(faster_single),
         "target times": target,
-        "interval in steps": last["ours"].interval,
+        "interval in steps": [last["ours"].interval, last["single"].interval],
         "exponents": [float(each) for each in last["ours"].exponents[[0, n // 2, -1]]],
         "largest difference of an exponent": float(np.max(np.abs(exact - last["loop"]))),
         "departure from orthonormality": float(last["ours"].departure),
+        "largest difference by single precision": float(
+            np.max(np.abs(last["single"].block_exponents - last["ours"].block_exponents))
+        ),
+        "largest standard error": float(np.max(last["ours"].standard_errors)),
         "met": bool(np.median(faster) >= target),
     }
 
@@ -302,7 +315,7 @@ def main() -> None:
     if asked.only != "gru":
         found["gated"] = gated(*((60, 20, 2, 1) if quick else (500, 100, 4, 3)))
     if asked.only != "gated" and importlib.util.find_spec("torch") is not None:
-        for n, steps, loop_steps in ((64, 4000, 400), (256, 600, 60)):
+        for n, steps, loop_steps in ((64, 16000, 400), (256, 1600, 60)):
             sizes = (40, 10, 1) if quick else (steps, loop_steps, 5)
             found[f"gru {n}, as PyTorch initialises it"] = gru(n, None, *sizes)
             found[f"gru {n}, gain 3"] = gru(n, 3.0, *sizes)
