@@ -55,12 +55,12 @@ def test_a_run_that_was_killed_ends_with_the_same_numbers(monkeypatch, tmp_path,
     whole, path = run(), tmp_path / "run.npz"
     further, count = spectrum._further, 0
 
-    def mortal(plan, standing):
+    def mortal(*arguments):
         nonlocal count
         count += 1
         if count > pieces:
             raise Killed
-        return further(plan, standing)
+        return further(*arguments)
 
     monkeypatch.setattr(spectrum, "_SAVE_EVERY", -1.0)
     monkeypatch.setattr(spectrum, "_further", mortal)
@@ -153,12 +153,12 @@ def test_fingerprints_tell_functions_shapes_and_options_apart():
 def test_an_interrupt_is_a_checkpoint(monkeypatch, tmp_path):
     whole, path, further, count = run(), tmp_path / "run.npz", spectrum._further, 0
 
-    def interrupted(plan, standing):
+    def interrupted(*arguments):
         nonlocal count
         count += 1
         if count > 8:
             raise KeyboardInterrupt
-        return further(plan, standing)
+        return further(*arguments)
 
     monkeypatch.setattr(spectrum, "_further", interrupted)
     with pytest.raises(KeyboardInterrupt):
@@ -302,6 +302,16 @@ def test_a_trajectory_that_diverges_is_said_to():
 def test_what_does_not_fit_is_refused(changes, words):
     with pytest.raises(InvalidInputError, match=words):
         run(**changes)
+
+
+def test_progress_counts_every_step(monkeypatch, capsys):
+    """In pieces of a few intervals, too; what is told besides are the leading exponents."""
+    quiet = run()
+    monkeypatch.setattr(spectrum, "_WORK", 16 * 48 * 48 * 3.0)
+    told = run(progress=True)
+    shown = capsys.readouterr().err
+    assert "lambda" in shown and "195/195" in shown  # 60, 15, 120 of them
+    np.testing.assert_allclose(told.exponents, quiet.exponents, rtol=1e-9)
 
 
 # ---------------------------------------------------------------- maps that are not invertible

@@ -31,6 +31,7 @@ _LARGEST_LOG = 100.0  # of growth within an interval, far from overflow
 _REDO = {"float64": 1e-9, "float32": 3e-3}
 _RELAX_PIECE = 2000  # steps between looks at the progress bar
 _SAVE_EVERY = 60.0  # seconds between checkpoints
+_WORK = 1e10  # products of numbers between looks at the progress bar: some seconds
 
 
 def lyapunov_spectrum(
@@ -235,19 +236,18 @@ def _carried_out(
         if over:
             missed = plan.accuracy is not None and not enough
             return standing, Status.MAX_STEPS if missed else Status.OK
-        number = standing.number
         try:
-            standing = _further(plan, standing)
+            standing = _further(plan, standing, bar)
         except KeyboardInterrupt:
             if path is not None:
                 files.write(path, mark, standing)
             raise
-        bar.update(standing.number - number)
+        bar.update(standing.number - plan.first - bar.n)
         if len(standing.logs):
             bar.set_postfix_str(_shown(plan, standing.logs), refresh=False)
 
 
-def _further(plan: Plan, standing: Standing) -> Standing:
+def _further(plan: Plan, standing: Standing, bar: Any) -> Standing:
     """Return where the run stands one piece later: some steps, or one block."""
     number = standing.number
     if standing.phase == "relax":
@@ -262,16 +262,16 @@ def _further(plan: Plan, standing: Standing) -> Standing:
         steps = min(4 * standing.interval, plan.relax + plan.align - number)
         if steps == 0:
             return standing._replace(phase="measure")
-        after, growth = _block(plan, standing, steps)
+        after, growth = _block(plan, standing, steps, bar)
     else:
         steps = plan.block
         error = standing.precision_error
-        after, growth = _block(plan, standing, steps)
+        after, growth = _block(plan, standing, steps, bar)
         if plan.precision == "float32" and np.isnan(error):
             wide = standing._replace(
                 state=standing.state.astype(float), frame=standing.frame.astype(float)
             )
-            exact = _block(precise(plan), wide, steps)[1].logs
+            exact = _block(precise(plan), wide, steps, bar)[1].logs
             known = np.isfinite(exact) & np.isfinite(growth.logs)
             difference = np.abs(exact - growth.logs)[known]
             error = float(np.max(difference, initial=0.0)) / (steps * plan.dt)
@@ -283,10 +283,10 @@ def _further(plan: Plan, standing: Standing) -> Standing:
     )
 
 
-def _block(plan: Plan, standing: Standing, steps: int) -> tuple[Standing, Growth]:
+def _block(plan: Plan, standing: Standing, steps: int, bar: Any) -> tuple[Standing, Growth]:
     """Advance by so many steps, again with shorter intervals if they turn out to be too long."""
     while True:
-        after, growth = _in_intervals(plan, standing, steps)
+        after, growth = _in_intervals(plan, standing, steps, bar)
         interval = min(standing.interval, steps)
         known = not np.any(np.isnan(growth.logs))
         escaped = not np.all(np.isfinite(after.state))
@@ -296,24 +296,27 @@ def _block(plan: Plan, standing: Standing, steps: int) -> tuple[Standing, Growth
         standing = standing._replace(interval=max(1, min(shorter, interval // 4)))
 
 
-def _in_intervals(plan: Plan, standing: Standing, steps: int) -> tuple[Standing, Growth]:
-    """Advance by so many steps in intervals; the last one may be shorter."""
+def _in_intervals(plan: Plan, standing: Standing, steps: int, bar: Any) -> tuple[Standing, Growth]:
+    """Advance by so many steps in intervals, of which the last may be shorter."""
     # Copies, since what is advanced is used up, and may be wanted again.
     carried = Carried(
         jnp.array(standing.state), jnp.array(standing.frame), jnp.asarray(standing.number)
     )
     whole, rest = divmod(steps, standing.interval)
-    logs, ratio, departure = np.zeros(plan.k), 1.0, 0.0
-    for intervals, length in ((whole, standing.interval), (1, rest)):
-        if intervals and length:
-            carried, growth = advance(
-                plan.path, plan.low, carried, intervals=intervals, steps=length
-            )
-            logs, ratio = logs + growth.logs, min(ratio, growth.ratio)
-            departure = max(departure, growth.departure)
-    after = standing._replace(
-        state=np.asarray(carried.state), frame=carried.frame, number=standing.number + steps
-    )
+    size = standing.state.size
+    at_once = max(1, int(_WORK / (standing.interval * plan.k * size * plan.network.n)))
+    pieces = [
+        (min(at_once, whole - first), standing.interval) for first in range(0, whole, at_once)
+    ]
+    pieces += [(1, rest)] if rest else []
+    logs, ratio, departure, number = np.zeros(plan.k), 1.0, 0.0, standing.number
+    for intervals, length in pieces:
+        carried, growth = advance(plan.path, plan.low, carried, intervals=intervals, steps=length)
+        logs, ratio = logs + growth.logs, min(ratio, growth.ratio)
+        departure = max(departure, growth.departure)
+        number += intervals * length
+        bar.update(number - plan.first - bar.n)
+    after = standing._replace(state=np.asarray(carried.state), frame=carried.frame, number=number)
     return after, Growth(logs, ratio, departure)
 
 
