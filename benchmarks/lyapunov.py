@@ -31,9 +31,7 @@ DT = 0.05
 GATED = gf.GatedRNN(g_h=3.0, alpha_z=2.0, alpha_r=1.0)
 
 
-def settled(
-    network: gf.Network, steps: int, inputs: Any = None, frame_dtype: Any = None
-) -> gf.LyapunovSpectrum:
+def settled(network: gf.Network, steps: int, inputs: Any = None) -> gf.LyapunovSpectrum:
     """Return a run whose state, frame and interval have settled."""
     is_map = isinstance(network.cell, gf.AbstractMap)
     time = steps * (1.0 if is_map else DT)

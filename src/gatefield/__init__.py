@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gatefield import analysis, bridge, compare, phases, plotting, theory
+    from gatefield.analysis.fixed_points import FixedPoints, find_fixed_points
     from gatefield.analysis.lyapunov import (
         CovariantVectors,
         LyapunovEnsemble,
@@ -60,6 +61,7 @@ _HOME = {
     "AbstractMap": "cells",
     "CovariantVectors": "analysis.lyapunov",
     "ElmanRNN": "cells",
+    "FixedPoints": "analysis.fixed_points",
     "GRU": "cells",
     "GatedRNN": "cells",
     "GaussianInput": "networks",
@@ -75,6 +77,7 @@ _HOME = {
     "Trajectory": "networks",
     "VanillaRNN": "cells",
     "covariant_vectors": "analysis.lyapunov",
+    "find_fixed_points": "analysis.fixed_points",
     "jacobian": "networks",
     "linearise": "networks",
     "lyapunov_spectra": "analysis.lyapunov",
@@ -114,6 +117,7 @@ __all__ = [
     "AbstractMap",
     "CovariantVectors",
     "ElmanRNN",
+    "FixedPoints",
     "GatedRNN",
     "GaussianInput",
     "LayeredNetwork",
@@ -131,6 +135,7 @@ __all__ = [
     "bridge",
     "compare",
     "covariant_vectors",
+    "find_fixed_points",
     "jacobian",
     "linearise",
     "lyapunov_spectra",

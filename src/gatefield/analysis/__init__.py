@@ -2,6 +2,7 @@
 
 from gatefield.analysis.correlations import CorrelationFunctions, correlation_functions
 from gatefield.analysis.dimension import ParticipationDimension, participation_dimension
+from gatefield.analysis.fixed_points import FixedPoints, find_fixed_points
 from gatefield.analysis.growth import PerturbationGrowth, perturbation_growth
 from gatefield.analysis.lyapunov import (
     CovariantVectors,
@@ -19,6 +20,7 @@ from gatefield.analysis.two_time import TwoTimeCorrelations, two_time_correlatio
 __all__ = [
     "CorrelationFunctions",
     "CovariantVectors",
+    "FixedPoints",
     "LyapunovEnsemble",
     "LyapunovSpectrum",
     "NetworkModes",
@@ -28,6 +30,7 @@ __all__ = [
     "TwoTimeCorrelations",
     "correlation_functions",
     "covariant_vectors",
+    "find_fixed_points",
     "kaplan_yorke_dimension",
     "leading_modes",
     "lyapunov_spectra",
