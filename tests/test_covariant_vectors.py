@@ -62,9 +62,10 @@ def test_of_a_cycle_the_neutral_one_is_the_velocity():
 
 
 def test_of_lorenz_the_neutral_one_is_the_velocity():
+    """Over 40 time units exponents are .9 and 0 to about a tenth, on every machine's trajectory."""
     network = gf.Network.sample(Lorenz(), 1)
     found = gf.covariant_vectors(
-        network, t_max=4.0, settle=30.0, interval=0.05, neutral=0.3, dt=0.005, seed=2, **QUIET
+        network, t_max=40.0, settle=30.0, interval=0.05, neutral=0.4, dt=0.005, seed=2, **QUIET
     )
     x, y, z = found.states[:, :, 0].T
     velocity = np.stack([10 * (y - x), x * (28 - z) - y, x * y - 8 / 3 * z], axis=1)
