@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import jax
 
 _BESIDE_OTHERS = 8_000  # rows: larger matrices are diagonalised one after the other
+_PRODUCTS_ALONE = 1_000  # rows: larger matrices are multiplied one after the other
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -49,6 +50,7 @@ def in_turn(
     jobs: Sequence[Job],
     *,
     size: int,
+    lapack: bool = True,
     report: Callable[[int], None] | None = None,
 ) -> list[Result]:
     """Apply a function to each job, several at a time where that pays, and keep the order.
@@ -60,7 +62,10 @@ def in_turn(
     jobs
         The jobs.
     size
-        Rows of the matrices that are diagonalised: large ones go one after the other.
+        Rows of the matrices that are worked on: large ones go one after the other.
+    lapack
+        Whether they are diagonalised by LAPACK, rather than multiplied by compiled functions, whose
+        products use all cores from some hundred rows on.
     report
         Called with the number of jobs done after each of them.
 
@@ -74,7 +79,7 @@ def in_turn(
     for number, job in enumerate(jobs[:1]):
         found[number] = function(job)
         report(1)
-    for number, done in _several(function, jobs[1:], _workers(size)):
+    for number, done in _several(function, jobs[1:], _workers(size, lapack)):
         found[number + 1] = done
         report(len(found))
     return [found[number] for number in range(len(jobs))]
@@ -96,7 +101,9 @@ def _several(
         pool.shutdown(cancel_futures=True)
 
 
-def _workers(size: int) -> int:
+def _workers(size: int, lapack: bool) -> int:
+    if not lapack:
+        return 1 if size > _PRODUCTS_ALONE else os.cpu_count() or 1
     # LAPACK gains little from threads of its own, and several such teams block each other: networks
     # share the processors only where each keeps to one thread, as the command line arranges.
     alone = size > _BESIDE_OTHERS or os.environ.get("OPENBLAS_NUM_THREADS") != "1"

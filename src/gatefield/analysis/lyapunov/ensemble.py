@@ -178,7 +178,7 @@ def lyapunov_spectra(
         bar.update(done - bar.n)
 
     with bar:
-        spectra = in_turn(one, jobs, size=max(sizes), report=report)
+        spectra = in_turn(one, jobs, size=max(sizes), lapack=False, report=report)
     statuses = {each.status for each in spectra} - {Status.OK}
     return LyapunovEnsemble(
         exponents=np.stack([each.exponents for each in spectra]),
