@@ -2,48 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
 import subprocess
 import sys
 import warnings
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pytest
 import xarray as xr
+from commands import Ran, group, run
 from rich.console import Console
 
 import gatefield as gf
 from gatefield.analysis import correlation_functions
-from gatefield.cli import main
 from gatefield.cli.notes import warnings_as_notes
 from gatefield.core.errors import OutsideDomainWarning
 
 N, NETWORKS = 100, 3
 RUN = ["--n", str(N), "--networks", str(NETWORKS), "--t-max", "40", "--burn-in", "20"]
 C_H = 0.48120135  # C_h(0) of the vanilla network at g = 2, THEORY section 7
-
-
-class Ran(NamedTuple):
-    code: int
-    text: str
-    error: str
-
-
-def run(*arguments: str) -> Ran:
-    out, error = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(error):
-        with pytest.raises(SystemExit) as ended:
-            main(list(arguments))
-    return Ran(int(ended.value.code or 0), out.getvalue(), error.getvalue())
-
-
-def group(path: Path, name: str) -> xr.Dataset:
-    with xr.open_dataset(path, group=name) as data:
-        return data.load()
 
 
 @pytest.fixture(scope="module")

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import io
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pytest
-import xarray as xr
+from commands import Ran, group, run
 
 import gatefield as gf
 from gatefield.analysis import perturbation_growth
-from gatefield.cli import main
 from gatefield.compare import exponents
 from gatefield.core.results import Status
 
@@ -22,25 +18,6 @@ SMALL = ["--n", "60", "--networks", "3", "--t-max", "40", "--burn-in", "20", "--
 # THEORY section 7.
 VANILLA = 0.11245811  # g = 2
 JUMPED = 0.11752362  # g_h = 1.8, alpha_r = 20
-
-
-class Ran(NamedTuple):
-    code: int
-    text: str
-    error: str
-
-
-def run(*arguments: str) -> Ran:
-    out, error = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(error):
-        with pytest.raises(SystemExit) as ended:
-            main(list(arguments))
-    return Ran(int(ended.value.code or 0), out.getvalue(), error.getvalue())
-
-
-def group(path: Path, name: str) -> xr.Dataset:
-    with xr.open_dataset(path, group=name) as data:
-        return data.load()
 
 
 @pytest.fixture(scope="module")

@@ -2,42 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import re
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pytest
 import xarray as xr
+from commands import Ran, group
+from commands import run as command
 
 import gatefield as gf
 from gatefield.analysis.lyapunov import lyapunov_spectrum
-from gatefield.cli import main
 from gatefield.networks import GaussianInput
 
 SHORT = ["--t-max", "20", "--burn-in", "10", "--formats", "png"]
 VANILLA = 0.11245811  # g = 2, THEORY section 7
 
 
-class Ran(NamedTuple):
-    code: int
-    text: str
-    error: str
-
-
 def run(*arguments: str) -> Ran:
-    out, error = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(error):
-        with pytest.raises(SystemExit) as ended:
-            main(["lyapunov", *arguments])
-    return Ran(int(ended.value.code or 0), out.getvalue(), error.getvalue())
-
-
-def group(path: Path, name: str) -> xr.Dataset:
-    with xr.open_dataset(path, group=name) as data:
-        return data.load()
+    return command("lyapunov", *arguments)
 
 
 def dimension(exponents: np.ndarray) -> float:

@@ -2,41 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pytest
 import xarray as xr
+from commands import Ran, run
 
 import gatefield as gf
 from gatefield.analysis import network_spectrum
-from gatefield.cli import main
 from gatefield.figures import FIGURES, fig01, fig08, load
 from gatefield.io import load_states, save_netcdf, state_datasets
 
 N, NETWORKS = 40, 3
 SMALL = ["--n", str(N), "--networks", str(NETWORKS), "--t-max", "4", "--dt", "0.1"]
 GATED = ["--g-h", "3", "--alpha-z", "5", "--set", "input_gating=update"]
-
-
-class Ran(NamedTuple):
-    code: int
-    text: str
-    error: str
-
-
-def run(*arguments: str) -> Ran:
-    out, error = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(error):
-        with pytest.raises(SystemExit) as ended:
-            main(list(arguments))
-    return Ran(int(ended.value.code or 0), out.getvalue(), error.getvalue())
 
 
 @pytest.fixture(scope="module")
