@@ -16,12 +16,13 @@ from gatefield.cells import AbstractCell, AbstractMap, quantity_names
 from gatefield.cli.cell import cell_of, cell_title, check_step, inputs_of
 from gatefield.cli.config import CorrelationsConfig
 from gatefield.cli.notes import warnings_as_notes
+from gatefield.cli.written import write_results
 from gatefield.compare import FEWEST, Measure, correlation_measures, last_lag, with_error
 from gatefield.core.checks import check_names
 from gatefield.core.errors import refuse
-from gatefield.io import check_writable, provenance, save_netcdf
+from gatefield.io import check_writable
 from gatefield.networks import GaussianInput, Network
-from gatefield.plotting import correlation_figure, save_figure
+from gatefield.plotting import correlation_figure
 from gatefield.theory.dmft import MeanField, solve_dmft
 
 _STEP = 0.1
@@ -69,13 +70,17 @@ def run(config: CorrelationsConfig, console: Console | None = None) -> int:
     disagreeing = _print_summary(console, config, measures)
     title = cell_title(cell, inputs, *([f"$N = {config.n}$"] if config.verify else []))
     drawn = correlation_figure(names, theory, networks, max_lag=max_lag, title=title)
-    paths = save_figure(drawn, folder / config.name, tuple(config.formats))
-    root = xr.Dataset(attrs={**provenance(), "config": config.model_dump_json()})
     groups = {"theory": theory.to_dataset(), "table": _table_dataset(measures)}
     if networks is not None:
         groups["networks"] = networks.to_dataset()
-    paths.append(save_netcdf(folder / f"{config.name}.nc", root, **groups))
-    console.print("Wrote " + ", ".join(str(path) for path in paths), soft_wrap=True)
+    write_results(
+        console,
+        folder / config.name,
+        drawn,
+        config.formats,
+        groups,
+        config=config.model_dump_json(),
+    )
     return int(config.strict and disagreeing)
 
 

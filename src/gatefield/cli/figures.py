@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 
-import xarray as xr
 from rich.console import Console
 
 from gatefield.cli import phases
 from gatefield.cli.config import FiguresConfig, PhasesConfig
+from gatefield.cli.written import write_results
 from gatefield.figures import FIGURES, load
-from gatefield.io import check_writable, provenance, save_netcdf
-from gatefield.plotting import save_figure
+from gatefield.io import check_writable
 
 
 def run(name: str | None, config: FiguresConfig, console: Console | None = None) -> int:
@@ -49,11 +48,9 @@ def run(name: str | None, config: FiguresConfig, console: Console | None = None)
         result = module.compute(quick=config.quick, seed=config.seed, report=status.update)
     for line in result.lines:
         console.print(line, highlight=False, soft_wrap=True, markup=False)
-    paths = save_figure(module.figure(result), folder / name, tuple(config.formats))
     asked = json.dumps({"figure": name, **config.model_dump()})
-    root = xr.Dataset(attrs={**provenance(), "config": asked})
-    paths.append(save_netcdf(folder / f"{name}.nc", root, **result.datasets()))
-    console.print("Wrote " + ", ".join(str(path) for path in paths), soft_wrap=True)
+    drawn = module.figure(result)
+    write_results(console, folder / name, drawn, config.formats, result.datasets(), config=asked)
     return 0
 
 

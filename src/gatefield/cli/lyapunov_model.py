@@ -27,16 +27,16 @@ from gatefield.cli.lyapunov_spectrum import (
     table_cells,
 )
 from gatefield.cli.notes import warnings_as_notes
+from gatefield.cli.written import write_results
 from gatefield.core.errors import NumericalFailureError, refuse
 from gatefield.core.results import Status
 from gatefield.core.types import HostArray
-from gatefield.io import check_writable, provenance, save_netcdf, to_dataset
+from gatefield.io import check_writable, to_dataset
 from gatefield.networks import LayeredNetwork, Network
 from gatefield.plotting import (
     plot_dimension_convergence,
     plot_exponent_convergence,
     plot_exponent_spectrum,
-    save_figure,
     style,
     time_unit,
 )
@@ -99,13 +99,16 @@ def run(config: LyapunovConfig, console: Console | None = None) -> int:
     _print_table(console, config, stack, layers, certain, len(sequence))
     _print_summary(console, config, layers, certain)
     drawn = _figure(_names(stack), layers, certain, title=_title(config, stack))
-    paths = save_figure(drawn, folder / config.name, tuple(config.formats))
-    root = xr.Dataset(
-        attrs={**provenance(), "config": config.model_dump_json(), **_origin(config, stack)}
-    )
     groups = _groups(stack, found, layers, certain)
-    paths.append(save_netcdf(folder / f"{config.name}.nc", root, **groups))
-    console.print("Wrote " + ", ".join(str(path) for path in paths), soft_wrap=True)
+    write_results(
+        console,
+        folder / config.name,
+        drawn,
+        config.formats,
+        groups,
+        config=config.model_dump_json(),
+        attrs=_origin(config, stack),
+    )
     missed = any(one.status is not Status.OK for one in layers)
     return int(config.strict and missed)
 

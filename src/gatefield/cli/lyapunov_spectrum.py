@@ -17,13 +17,13 @@ from gatefield.cells import AbstractCell, AbstractMap
 from gatefield.cli.cell import cell_of, cell_title, check_step, inputs_of
 from gatefield.cli.config import LyapunovConfig
 from gatefield.cli.notes import warnings_as_notes
+from gatefield.cli.written import write_results
 from gatefield.compare import FEWEST, state_kinds, theory_states, with_error
 from gatefield.core.errors import NumericalFailureError, refuse
 from gatefield.core.results import Status
 from gatefield.core.types import HostArray
-from gatefield.io import check_writable, provenance, save_netcdf, to_dataset
+from gatefield.io import check_writable, to_dataset
 from gatefield.networks import GaussianInput, Network
-from gatefield.plotting import save_figure
 from gatefield.plotting.exponent_spectra import exponent_spectrum_figure
 from gatefield.theory.dmft.solve import resolved_method
 from gatefield.theory.lyapunov import MeanFieldLyapunov
@@ -80,11 +80,15 @@ def run(config: LyapunovConfig, console: Console | None = None) -> int:
         theory=[(kind, float(state.exponent)) for kind, state in theory],
         title=cell_title(cell, inputs, f"$N = {config.n}$"),
     )
-    paths = save_figure(drawn, folder / config.name, tuple(config.formats))
-    root = xr.Dataset(attrs={**provenance(), "config": config.model_dump_json()})
     groups = _groups(config, spectra, theory)
-    paths.append(save_netcdf(folder / f"{config.name}.nc", root, **groups))
-    console.print("Wrote " + ", ".join(str(path) for path in paths), soft_wrap=True)
+    write_results(
+        console,
+        folder / config.name,
+        drawn,
+        config.formats,
+        groups,
+        config=config.model_dump_json(),
+    )
     missed = any(one.status is not Status.OK for one in spectra)
     return int(config.strict and missed)
 

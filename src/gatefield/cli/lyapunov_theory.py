@@ -14,6 +14,7 @@ from gatefield.cells import AbstractCell
 from gatefield.cli.cell import cell_of, cell_title, check_step, inputs_of, with_parameter
 from gatefield.cli.config import LyapunovConfig
 from gatefield.cli.notes import warnings_as_notes
+from gatefield.cli.written import write_results
 from gatefield.compare import (
     FEWEST,
     Station,
@@ -25,9 +26,9 @@ from gatefield.compare import (
     with_error,
 )
 from gatefield.core.results import Status
-from gatefield.io import check_writable, provenance, save_netcdf
+from gatefield.io import check_writable
 from gatefield.networks import GaussianInput
-from gatefield.plotting import exponent_figure, exponent_line_figure, save_figure
+from gatefield.plotting import exponent_figure, exponent_line_figure
 from gatefield.theory.lyapunov import MeanFieldLyapunov
 
 _KINDS = {"rest": "fixed point", "divides": "unstable", "moving": "moving"}
@@ -74,10 +75,14 @@ def run(config: LyapunovConfig, console: Console | None = None) -> int:
         drawn = exponent_figure(points[0], title=title)
     else:
         drawn = exponent_line_figure(points, name, title=title)
-    paths = save_figure(drawn, folder / config.name, tuple(config.formats))
-    root = xr.Dataset(attrs={**provenance(), "config": config.model_dump_json()})
-    paths.append(save_netcdf(folder / f"{config.name}.nc", root, **_groups(points, name)))
-    console.print("Wrote " + ", ".join(str(path) for path in paths), soft_wrap=True)
+    write_results(
+        console,
+        folder / config.name,
+        drawn,
+        config.formats,
+        _groups(points, name),
+        config=config.model_dump_json(),
+    )
     return int(config.strict and not shown)
 
 

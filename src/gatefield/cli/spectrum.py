@@ -16,6 +16,7 @@ from rich.table import Table
 
 from gatefield.cells import AbstractCell, GatedRNN, VanillaRNN, registered_cells
 from gatefield.cli.config import SpectrumConfig
+from gatefield.cli.written import write_results
 from gatefield.compare import (
     FEWEST,
     Comparison,
@@ -33,13 +34,11 @@ from gatefield.io import (
     NetworkState,
     check_writable,
     load_states,
-    provenance,
-    save_netcdf,
     state_datasets,
 )
 from gatefield.networks import Network
 from gatefield.numerics.threads import in_turn
-from gatefield.plotting import save_figure, spectrum_figure
+from gatefield.plotting import spectrum_figure
 from gatefield.theory.rmt import (
     SpectralBoundary,
     SpectralDensityGrid,
@@ -93,11 +92,15 @@ def run(config: SpectrumConfig, console: Console | None = None) -> int:
     branches = _static(console, first.network.cell)
     title = f"{_named(first.network.cell)}, N = {first.network.n}, seed {first.network.seed}"
     drawn = spectrum_figure(first.boundary, first.eigenvalues, grid, title=_folded(title))
-    paths = save_figure(drawn, folder / config.name, tuple(config.formats))
-    root = xr.Dataset(attrs={**provenance(), "config": config.model_dump_json()})
     groups = _groups(spectra, comparisons, grid, branches)
-    paths.append(save_netcdf(target, root, **groups))
-    console.print("Wrote " + ", ".join(str(path) for path in paths), soft_wrap=True)
+    write_results(
+        console,
+        folder / config.name,
+        drawn,
+        config.formats,
+        groups,
+        config=config.model_dump_json(),
+    )
     return int(config.strict and disagreeing)
 
 
