@@ -99,8 +99,9 @@ def lyapunov_spectrum(
         Stop as soon as every standard error is below it, after 16 blocks or more; ``t_max`` is then
         the longest run.
     frame_dtype
-        "float32" carries the frame in single precision, at about half the cost; the state keeps
-        the network's, logarithms are summed in double. The error is measured.
+        "float32" carries the frame in single precision, which is meant for large networks: small
+        ones pay more for shorter intervals. The state keeps the network's precision, logarithms
+        are summed in double. The error is measured.
     checkpoint
         A file that is written between blocks, at most every minute, and when the run is
         interrupted from the keyboard. If it is there, the run goes on from it and ends with the

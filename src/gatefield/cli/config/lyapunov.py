@@ -102,7 +102,7 @@ class LyapunovConfig(DrivenConfig):
     )
     frame_dtype: Literal["float64", "float32"] = Field(
         "float64",
-        description="Precision of the perturbations: float32 takes about half the time, and its "
+        description="Precision of the perturbations: float32 is meant for large networks, and its "
         "error is measured and printed. The state keeps float64.",
     )
     checkpoint: str | None = Field(
