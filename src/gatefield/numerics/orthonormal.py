@@ -11,6 +11,7 @@ from gatefield.core.types import Array, Float
 
 # Rows whose Gram matrix is factored at once: small blocks are quicker, large ones compile sooner.
 _SMALL, _LARGE, _MANY = 24, 128, 768
+_AT_ONCE = 256  # rows that are made orthogonal to those before: their products need room
 SAFE_RATIO = {"float64": 1e-4, "float32": 3e-2}
 """Smallest over largest length in a block below which products are not accurate enough."""
 
@@ -100,13 +101,15 @@ def _between(rows: Float[Array, "row all"], first: int, last: int, base: int) ->
         # A solver would ask for the whole frame in the other order in memory.
         unit = jnp.eye(count, dtype=rows.dtype)
         inverse = jax.lax.linalg.triangular_solve(factor, unit, left_side=True, lower=True)
-        rows = rows.at[first:last].set(jnp.where(safe, inverse @ block, block))
+        rows = rows.at[first:last].set(jnp.where(safe, inverse, unit) @ block)
         return Orthonormalised(rows, jnp.where(safe, lengths, 1.0), safe)
     middle = first + base * max(1, round(count / (2 * base)))
     rows, upper, upper_safe = _between(rows, first, middle, base)
-    done, rest = rows[first:middle], rows[middle:last]
-    # Rows that are not of length one would multiply the rest instead of leaving it orthogonal.
-    rest = jnp.where(upper_safe, rest - (rest @ done.T) @ done, rest)
-    rows = rows.at[middle:last].set(rest)
+    done = rows[first:middle]
+    for start in range(middle, last, _AT_ONCE):
+        rest = rows[start : min(start + _AT_ONCE, last)]
+        # Rows that are not of length one would multiply the rest instead of leaving it orthogonal.
+        along = jnp.where(upper_safe, rest @ done.T, 0.0)
+        rows = rows.at[start : start + rest.shape[0]].set(rest - along @ done)
     rows, lower, lower_safe = _between(rows, middle, last, base)
     return Orthonormalised(rows, jnp.concatenate([upper, lower]), upper_safe & lower_safe)
