@@ -7,8 +7,9 @@ import pytest
 
 import gatefield as gf
 from gatefield.core.errors import InvalidInputError
-from gatefield.theory.dmft import near_critical_state, solve_dmft
+from gatefield.theory.dmft import solve_dmft
 from gatefield.theory.lyapunov import mean_field_lyapunov
+from gatefield.theory.perturbation import near_critical_state
 
 # The expansion is one in eps/(12 - alpha_r^2).
 EPS = {0.0: 8e-3, 1.0: 4e-3, 2.0: 4e-3, 3.0: 1e-3}
@@ -42,6 +43,28 @@ def test_errors_fall_with_the_distance(alpha_r):
     np.testing.assert_allclose(time[:-1] / time[1:], 2.0, rtol=0.1)
     np.testing.assert_allclose(exponent[:-1] / exponent[1:], 2.0, rtol=0.1)
     assert max(abs(each[2]) for each in (variance, time, exponent)) < 0.05
+
+
+@pytest.mark.parametrize(("alpha_r", "order"), [(0.0, 2.0), (2.0, 1.0)], ids=["none", "gate"])
+def test_the_update_gate_plays_no_part(alpha_r, order):
+    """Eq. I46 at alpha_z = 2, in the separable form that Appendix I expands: the same orders.
+
+    Without output gate not even the second order of C_h(0) knows of the update gate.
+    """
+    eps = 4e-3 / np.array([1, 2, 4])
+    errors = [
+        float(near_critical_state(2 + each, alpha_r).variance)
+        / float(
+            solve_dmft(
+                gf.GatedRNN(2 + each, alpha_r=alpha_r, alpha_z=2.0), method="separable"
+            ).covariance["h"][0]
+        )
+        - 1
+        for each in eps
+    ]
+    # Halving eps leaves a relative remainder of the next order, eps itself.
+    found = np.log2(np.abs(errors[:-1]) / np.abs(errors[1:]))
+    np.testing.assert_allclose(found, order, atol=0.1)
 
 
 @pytest.mark.parametrize(("alpha_r", "power"), [(0.0, 1), (2.0, 2)])

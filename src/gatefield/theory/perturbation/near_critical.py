@@ -1,7 +1,9 @@
 r"""What the moving state becomes just above the continuous transition, g_h = 2 + eps (Appendix I).
 
 All for the gated RNN without biases and input, at alpha_z = 0 and tau_r = 1; errors are of the next
-order in eps.
+order in eps. An alpha_z of order one leaves C_h as it is to this order: in the separable form of
+the theory, 4 C'' = (1 + alpha_z^2 C_phi / 4) (C - C_phi C_sr), it multiplies what vanishes at the
+transition.
 """
 
 from __future__ import annotations
@@ -74,11 +76,13 @@ def near_critical_state(g_h: float, alpha_r: float = 0.0) -> NearCriticalState:
 
     Assumptions
     -----------
-    eps << 1; for alpha_r > 0 also eps << alpha_r^2: the two forms do not commute.
+    eps << 1; for alpha_r > 0 also eps << alpha_r^2: the two forms do not commute. C_h holds for
+    alpha_z of order one, too (Eq. I46), checked in the separable form only; the exponent is that of
+    alpha_z = 0.
 
     References
     ----------
-    Krishnamurthy, Can and Schwab, PRX 12, 011011 (2022), Appendix I.
+    Krishnamurthy, Can and Schwab, PRX 12, 011011 (2022), Eqs. I29-I46.
     """
     eps = as_number("g_h", g_h, positive=True) - 2.0
     alpha = as_number("alpha_r", alpha_r, nonnegative=True)
