@@ -1,5 +1,5 @@
 """Theory: mean-field predictions that networks confirm."""
 
-from gatefield.theory import dmft, dynamical_fold, lyapunov, rmt, static
+from gatefield.theory import complexity, dmft, dynamical_fold, lyapunov, perturbation, rmt, static
 
-__all__ = ["dmft", "dynamical_fold", "lyapunov", "rmt", "static"]
+__all__ = ["complexity", "dmft", "dynamical_fold", "lyapunov", "perturbation", "rmt", "static"]

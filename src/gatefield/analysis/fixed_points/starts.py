@@ -48,10 +48,11 @@ def drawn_states(
     states[0] = 0.0
     moving = count // 2
     if moving:
-        runs = min(_RUNS, moving)
-        each = -(-moving // runs)
         is_map = isinstance(network.cell, AbstractMap)
         steps = int(_DURATION) * (1 if is_map else 20)
+        # No run has more different states than steps.
+        runs = min(max(_RUNS, -(-moving // steps)), moving)
+        each = -(-moving // runs)
         trajectory = simulate(
             network,
             _DURATION,
