@@ -4,6 +4,7 @@ from gatefield.cells.base import AbstractCell, AbstractFlow, AbstractMap
 from gatefield.cells.elman import ElmanRNN
 from gatefield.cells.gated import GatedRNN
 from gatefield.cells.gru import GRU
+from gatefield.cells.linear_gated import LinearGatedRNN
 from gatefield.cells.linearise import UnitBlocks, unit_blocks
 from gatefield.cells.lstm import LSTM
 from gatefield.cells.observables import quantity_names
@@ -19,6 +20,7 @@ __all__ = [
     "AbstractMap",
     "ElmanRNN",
     "GatedRNN",
+    "LinearGatedRNN",
     "UnitBlocks",
     "VanillaRNN",
     "Wiring",
