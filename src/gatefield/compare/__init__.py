@@ -5,6 +5,7 @@ from gatefield.compare.correlations import (
     check_correlations,
     check_transient,
 )
+from gatefield.compare.counts import FixedPointCounts, count_fixed_points
 from gatefield.compare.draws import RANGES, draw_cells
 from gatefield.compare.exponents import (
     Rates,
@@ -17,6 +18,7 @@ from gatefield.compare.exponents import (
 )
 from gatefield.compare.fixed_points import nonzero_fixed_points
 from gatefield.compare.harness import FEWEST, Comparison, compare, compare_sizes
+from gatefield.compare.input_response import InputResponse, effect_of, input_response
 from gatefield.compare.measures import Measure, correlation_measures, last_lag
 from gatefield.compare.regions import (
     REPRESENTATIVES,
@@ -24,6 +26,7 @@ from gatefield.compare.regions import (
     check_region,
     check_regions,
 )
+from gatefield.compare.settling import REST, Settling, settle
 from gatefield.compare.spectra import SpectrumCheck, check_spectra, check_spectrum
 from gatefield.compare.states import StateSpectrum, check_size, reached_state, state_spectrum
 from gatefield.compare.stations import Station, stations
@@ -33,11 +36,15 @@ __all__ = [
     "FEWEST",
     "RANGES",
     "REPRESENTATIVES",
+    "REST",
     "Comparison",
     "CorrelationCheck",
+    "FixedPointCounts",
+    "InputResponse",
     "Measure",
     "Rates",
     "RegionCheck",
+    "Settling",
     "SpectrumCheck",
     "StateSpectrum",
     "Station",
@@ -52,12 +59,16 @@ __all__ = [
     "compare",
     "compare_sizes",
     "correlation_measures",
+    "count_fixed_points",
     "draw_cells",
+    "effect_of",
+    "input_response",
     "judged",
     "last_lag",
     "network_rates",
     "nonzero_fixed_points",
     "reached_state",
+    "settle",
     "state_kinds",
     "state_spectrum",
     "stations",

@@ -9,6 +9,7 @@ from gatefield.cells import AbstractCell
 from gatefield.compare.exponents import Rates, belonging, judged, network_rates, theory_states
 from gatefield.compare.harness import Comparison
 from gatefield.core.types import Bool, HostArray
+from gatefield.networks import GaussianInput
 from gatefield.theory.lyapunov import MeanFieldLyapunov
 
 
@@ -53,6 +54,7 @@ def stations(
     networks: int,
     t_max: float,
     burn_in: float,
+    inputs: Mapping[float, Mapping[str, GaussianInput]] | None = None,
     seed: int = 0,
     report: Callable[[str], None] | None = None,
 ) -> list[Station]:
@@ -66,6 +68,8 @@ def stations(
         Numbers of units; other sizes draw other networks.
     networks, t_max, burn_in, report
         As in `network_rates`, at each point and size.
+    inputs
+        What drives theory and networks, by the parameter's value and the drive's name.
     seed
         Of the first network.
 
@@ -75,6 +79,7 @@ def stations(
     """
     found = []
     for value, cell in cells.items():
+        driven = (inputs or {}).get(value, {})
         rates = {}
         for n in sizes:
 
@@ -88,8 +93,9 @@ def stations(
                 networks=networks,
                 t_max=t_max,
                 burn_in=burn_in,
+                inputs=driven,
                 seed=seed + 10_000 * n,
                 report=said,
             )
-        found.append(Station(value, theory_states(cell), rates))
+        found.append(Station(value, theory_states(cell, inputs=driven), rates))
     return found
