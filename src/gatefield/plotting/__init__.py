@@ -1,6 +1,13 @@
 """Results drawn on matplotlib axes: every function takes ``ax`` and returns it."""
 
 from gatefield.plotting.correlations import correlation_figure, plot_correlation
+from gatefield.plotting.critical_lines import (
+    family_handles,
+    line_family_figure,
+    plot_line_family,
+    value_colours,
+    varied_symbol,
+)
 from gatefield.plotting.exponent_spectra import (
     exponent_spectrum_figure,
     plot_dimension_convergence,
@@ -12,6 +19,13 @@ from gatefield.plotting.exponents import (
     exponent_figure,
     exponent_line_figure,
 )
+from gatefield.plotting.fixed_points import (
+    fixed_points_figure,
+    plot_fixed_points,
+    plot_speeds,
+    plot_unstable_directions,
+)
+from gatefield.plotting.input_response import input_response_figure, plot_input_response
 from gatefield.plotting.lyapunov import (
     plot_exponents,
     plot_measured_exponents,
@@ -21,6 +35,11 @@ from gatefield.plotting.names import symbol, time_unit
 from gatefield.plotting.phases import legend_handles, plot_phase_diagram
 from gatefield.plotting.spectrum import plot_spectral_density, plot_spectrum, spectrum_figure
 from gatefield.plotting.style import FORMATS, save_figure, style
+from gatefield.plotting.transients import (
+    plot_survival,
+    plot_transient_medians,
+    transient_figure,
+)
 
 __all__ = [
     "FORMATS",
@@ -29,20 +48,34 @@ __all__ = [
     "exponent_figure",
     "exponent_line_figure",
     "exponent_spectrum_figure",
+    "family_handles",
+    "input_response_figure",
+    "fixed_points_figure",
     "legend_handles",
+    "line_family_figure",
     "plot_correlation",
     "plot_dimension_convergence",
     "plot_exponent_convergence",
     "plot_exponent_spectrum",
     "plot_exponents",
+    "plot_fixed_points",
     "plot_measured_exponents",
+    "plot_input_response",
+    "plot_line_family",
     "plot_phase_diagram",
     "plot_schroedinger",
     "plot_spectral_density",
+    "plot_speeds",
     "plot_spectrum",
+    "plot_survival",
+    "plot_transient_medians",
+    "plot_unstable_directions",
     "save_figure",
     "spectrum_figure",
     "style",
     "symbol",
     "time_unit",
+    "transient_figure",
+    "value_colours",
+    "varied_symbol",
 ]
