@@ -12,6 +12,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gatefield import analysis, bridge, compare, phases, plotting, theory
     from gatefield.analysis.fixed_points import FixedPoints, find_fixed_points
+    from gatefield.analysis.integrator import (
+        IntegratorMemory,
+        LineAttractor,
+        integrator_memory,
+        line_attractor,
+    )
     from gatefield.analysis.lyapunov import (
         CovariantVectors,
         LyapunovEnsemble,
@@ -20,6 +26,14 @@ if TYPE_CHECKING:
         lyapunov_spectra,
         lyapunov_spectrum,
     )
+    from gatefield.analysis.reset import (
+        Erasure,
+        Pulse,
+        reset_by_output_gate,
+        reset_by_pulse,
+        reset_by_update_gate,
+    )
+    from gatefield.analysis.transients import TransientLengths, transient_lengths
     from gatefield.cells import (
         GRU,
         LSTM,
@@ -28,10 +42,12 @@ if TYPE_CHECKING:
         AbstractMap,
         ElmanRNN,
         GatedRNN,
+        LinearGatedRNN,
         VanillaRNN,
         register,
         registered_cells,
     )
+    from gatefield.compare import InputResponse, input_response
     from gatefield.networks import (
         GaussianInput,
         LayeredNetwork,
@@ -43,6 +59,12 @@ if TYPE_CHECKING:
         simulate,
     )
     from gatefield.phases import PhaseDiagram, phase_diagram
+    from gatefield.theory.complexity import (
+        AnnealedComplexity,
+        Complexity,
+        annealed_complexity,
+        complexity,
+    )
     from gatefield.theory.dmft import MeanField, solve_dmft, solve_transient
     from gatefield.theory.lyapunov import MeanFieldLyapunov, mean_field_lyapunov
     from gatefield.theory.rmt import (
@@ -59,26 +81,41 @@ _HOME = {
     "AbstractCell": "cells",
     "AbstractFlow": "cells",
     "AbstractMap": "cells",
+    "AnnealedComplexity": "theory.complexity",
+    "Complexity": "theory.complexity",
     "CovariantVectors": "analysis.lyapunov",
     "ElmanRNN": "cells",
+    "Erasure": "analysis.reset",
     "FixedPoints": "analysis.fixed_points",
     "GRU": "cells",
     "GatedRNN": "cells",
     "GaussianInput": "networks",
+    "InputResponse": "compare",
+    "IntegratorMemory": "analysis.integrator",
     "LSTM": "cells",
     "LayeredNetwork": "networks",
+    "LineAttractor": "analysis.integrator",
+    "LinearGatedRNN": "cells",
     "LyapunovEnsemble": "analysis.lyapunov",
     "LyapunovSpectrum": "analysis.lyapunov",
     "MeanField": "theory.dmft",
     "MeanFieldLyapunov": "theory.lyapunov",
     "Network": "networks",
     "PhaseDiagram": "phases",
+    "Pulse": "analysis.reset",
     "Series": "networks",
     "Trajectory": "networks",
+    "TransientLengths": "analysis.transients",
+    "UnitEnsemble": "theory.rmt",
     "VanillaRNN": "cells",
+    "annealed_complexity": "theory.complexity",
+    "complexity": "theory.complexity",
     "covariant_vectors": "analysis.lyapunov",
     "find_fixed_points": "analysis.fixed_points",
+    "input_response": "compare",
+    "integrator_memory": "analysis.integrator",
     "jacobian": "networks",
+    "line_attractor": "analysis.integrator",
     "linearise": "networks",
     "lyapunov_spectra": "analysis.lyapunov",
     "lyapunov_spectrum": "analysis.lyapunov",
@@ -86,8 +123,10 @@ _HOME = {
     "phase_diagram": "phases",
     "register": "cells",
     "registered_cells": "cells",
+    "reset_by_output_gate": "analysis.reset",
+    "reset_by_pulse": "analysis.reset",
+    "reset_by_update_gate": "analysis.reset",
     "simulate": "networks",
-    "UnitEnsemble": "theory.rmt",
     "solve_dmft": "theory.dmft",
     "solve_static": "theory.static",
     "solve_static_grid": "theory.static",
@@ -95,6 +134,7 @@ _HOME = {
     "spectral_boundary": "theory.rmt",
     "spectral_density": "theory.rmt",
     "spectral_density_grid": "theory.rmt",
+    "transient_lengths": "analysis.transients",
 }
 _ROOMS = (
     "analysis",
@@ -115,28 +155,42 @@ __all__ = [
     "AbstractCell",
     "AbstractFlow",
     "AbstractMap",
+    "AnnealedComplexity",
+    "Complexity",
     "CovariantVectors",
     "ElmanRNN",
+    "Erasure",
     "FixedPoints",
     "GatedRNN",
     "GaussianInput",
+    "InputResponse",
+    "IntegratorMemory",
     "LayeredNetwork",
+    "LineAttractor",
+    "LinearGatedRNN",
     "LyapunovEnsemble",
     "LyapunovSpectrum",
     "MeanField",
     "MeanFieldLyapunov",
     "Network",
     "PhaseDiagram",
+    "Pulse",
     "Series",
     "Trajectory",
+    "TransientLengths",
     "UnitEnsemble",
     "VanillaRNN",
     "analysis",
+    "annealed_complexity",
     "bridge",
     "compare",
+    "complexity",
     "covariant_vectors",
     "find_fixed_points",
+    "input_response",
+    "integrator_memory",
     "jacobian",
+    "line_attractor",
     "linearise",
     "lyapunov_spectra",
     "lyapunov_spectrum",
@@ -146,6 +200,9 @@ __all__ = [
     "plotting",
     "register",
     "registered_cells",
+    "reset_by_output_gate",
+    "reset_by_pulse",
+    "reset_by_update_gate",
     "simulate",
     "solve_dmft",
     "solve_static",
@@ -155,6 +212,7 @@ __all__ = [
     "spectral_density",
     "spectral_density_grid",
     "theory",
+    "transient_lengths",
 ]
 
 

@@ -20,10 +20,16 @@ from pydantic import ValidationError
 from gatefield import __version__
 from gatefield.cli.config import (
     CorrelationsConfig,
+    DrivenNetworksConfig,
     FiguresConfig,
+    FixedPointsConfig,
+    IntegratorConfig,
+    LinesConfig,
     LyapunovConfig,
     PhasesConfig,
+    ResetConfig,
     SpectrumConfig,
+    TransientsConfig,
 )
 from gatefield.core.errors import GatefieldError
 
@@ -61,6 +67,19 @@ def phases(*, config: PhasesConfig | None = None) -> int:
     from gatefield.cli.phases import run
 
     return run(PhasesConfig.model_validate({}) if config is None else config)
+
+
+@app.command
+def lines(*, config: LinesConfig | None = None) -> int:
+    """Draw critical lines of the gated RNN for several biases or static inputs (Fig. 13).
+
+    One solid line (stability) and one dashed (marginal stability) for each --value of what is to
+    --vary; networks are simulated at every --point. Writes a figure and a netCDF file. Exits with 1
+    if networks disagree with theory and --strict was given.
+    """
+    from gatefield.cli.lines import run
+
+    return run(LinesConfig.model_validate({}) if config is None else config)
 
 
 @app.command
@@ -105,19 +124,85 @@ def lyapunov(*, config: LyapunovConfig | None = None) -> int:
 
 
 @app.command
-def figures(name: str | None = None, /, *, config: FiguresConfig | None = None) -> int:
-    """Compute a figure of the paper anew, with its data; without a name, list the figures.
+def driven(*, config: DrivenNetworksConfig | None = None) -> int:
+    """Find out whether static input induces chaos or suppresses it, in theory and in networks.
 
-    Prints for each panel what agrees with networks and what does not.
+    Prints the largest Lyapunov exponent at each strength of a static random input, and the
+    strengths at which no fixed point is stable; writes a figure and a netCDF file. With --strict
+    it exits with 1 if networks do otherwise than theory.
+    """
+    from gatefield.cli.driven import run
+
+    return run(DrivenNetworksConfig.model_validate({}) if config is None else config)
+
+
+@app.command
+def fixed_points(*, config: FixedPointsConfig | None = None) -> int:
+    """Search for the fixed points of networks or of a trained model's layer, beside theory.
+
+    Prints size, speed, stability and unstable directions of each point and how often it was found,
+    and the branches of static mean-field theory with their complexity. --model FILE searches a
+    layer of a trained model under constant input. Writes a figure and a netCDF file.
+    """
+    from gatefield.cli.fixed_points import run
+
+    return run(FixedPointsConfig.model_validate({}) if config is None else config)
+
+
+@app.command
+def transients(*, config: TransientsConfig | None = None) -> int:
+    """Measure how long networks of several sizes take to come to rest.
+
+    Beside a stable fixed point networks may be chaotic for a time that grows with N. Prints the
+    median of each size with its confidence interval, runs that had not ended taken into account,
+    and writes survival curves and medians as a figure and a netCDF file.
+    """
+    from gatefield.cli.transients import run
+
+    return run(TransientsConfig.model_validate({}) if config is None else config)
+
+
+@app.command
+def integrator(*, config: IntegratorConfig | None = None) -> int:
+    """Measure what networks keep of input along slow modes, along a fast one, and at random.
+
+    Lets networks settle, drives them along modes of their Jacobian for a while, prints what is
+    retained and for how long, the number of slow modes and the quality of the line attractor, and
+    writes a figure and a netCDF file.
+    """
+    from gatefield.cli.integrator import run
+
+    return run(IntegratorConfig.model_validate({}) if config is None else config)
+
+
+@app.command
+def reset(*, config: ResetConfig | None = None) -> int:
+    """Measure how pulses of input to the gates erase what networks remember.
+
+    Lets networks settle in several states, opens the update gate or shuts the output gate for a
+    while, prints what is left of each state beside a control without pulse, and writes a figure and
+    a netCDF file.
+    """
+    from gatefield.cli.reset import run
+
+    return run(ResetConfig.model_validate({}) if config is None else config)
+
+
+@app.command
+def figures(*names: str, config: FiguresConfig | None = None) -> int:
+    """Compute figures of the paper anew, with their data; without a name, list them.
+
+    Prints for each panel what agrees with networks and what does not. ``all`` makes each of them,
+    and a page that shows them; what the folder holds already is left as it is.
 
     Parameters
     ----------
-    name
-        Such as fig01.
+    names
+        Such as fig01 fig02, or all.
     """
     from gatefield.cli.figures import run
 
-    return run(name, FiguresConfig.model_validate({}) if config is None else config)
+    return run(names, FiguresConfig.model_validate({}) if config is None else config)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

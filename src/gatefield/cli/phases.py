@@ -53,7 +53,10 @@ def run(config: PhasesConfig, console: Console | None = None) -> int:
     if not config.verify:
         return 0
     if not _is_plain(config) or config.z_offset or config.input_variance_z:
-        console.print("Networks are simulated without biases and inputs only: none were.")
+        console.print(
+            "Networks are simulated without biases and inputs only: none were. "
+            "`gatefield lines --point` does so with them."
+        )
         return 0
     checks = _verify(console, config, points or list(REPRESENTATIVES.values()))
     _save(folder, config, diagram, zoom, checks, console)
@@ -187,14 +190,7 @@ def _verify(console: Console, config: PhasesConfig, points: Sequence) -> Sequenc
     console.print(f"\nTheory beside {config.networks} networks of {config.n} units at each point:")
 
     def report(check: RegionCheck) -> None:
-        verdict = "agree" if check.agrees else f"DISAGREE, they look like region {check.observed}"
-        console.print(
-            f"({check.g_h:g}, {check.alpha_r:g})"
-            f" theory: region {check.region}, {check.prediction}\n"
-            f"    networks: {check.observation}\n"
-            f"    {verdict}",
-            highlight=False,
-        )
+        console.print(_told(check), highlight=False)
 
     with console.status("simulating networks"):
         return check_regions(
@@ -208,6 +204,16 @@ def _verify(console: Console, config: PhasesConfig, points: Sequence) -> Sequenc
         )
 
 
+def _told(check: RegionCheck) -> str:
+    verdict = "agree" if check.agrees else f"DISAGREE, they look like region {check.observed}"
+    return (
+        f"({check.g_h:g}, {check.alpha_r:g})"
+        f" theory: region {check.region}, {check.prediction}\n"
+        f"    networks: {check.observation}\n"
+        f"    {verdict}"
+    )
+
+
 def _save(folder: Path, config, diagram, zoom, checks, console: Console) -> None:
     drawn = fig07.figure(diagram, zoom, checks)
     stem = folder / config.name
@@ -216,6 +222,8 @@ def _save(folder: Path, config, diagram, zoom, checks, console: Console) -> None
     if checks:
         groups["checks"] = stack_datasets(checks, "point")
     dataset = diagram.to_dataset().assign_attrs(config=config.model_dump_json())
+    if checks:
+        dataset = dataset.assign_attrs(lines="\n".join(_told(check) for check in checks))
     paths.append(save_netcdf(f"{stem}.nc", dataset, **groups))
     if not checks:
         console.print("Wrote " + ", ".join(str(path) for path in paths))

@@ -2,17 +2,29 @@
 
 from gatefield.cli.config.cell import CellConfig, DrivenConfig
 from gatefield.cli.config.correlations import CorrelationsConfig
+from gatefield.cli.config.driven import DrivenNetworksConfig
 from gatefield.cli.config.figures import FiguresConfig
+from gatefield.cli.config.fixed_points import FixedPointsConfig
+from gatefield.cli.config.integrator import IntegratorConfig
+from gatefield.cli.config.lines import LinesConfig
 from gatefield.cli.config.lyapunov import LyapunovConfig
 from gatefield.cli.config.phases import PhasesConfig
+from gatefield.cli.config.reset import ResetConfig
 from gatefield.cli.config.spectrum import SpectrumConfig
+from gatefield.cli.config.transients import TransientsConfig
 
 __all__ = [
     "CellConfig",
     "CorrelationsConfig",
     "DrivenConfig",
+    "DrivenNetworksConfig",
     "FiguresConfig",
+    "FixedPointsConfig",
+    "IntegratorConfig",
+    "LinesConfig",
     "LyapunovConfig",
     "PhasesConfig",
+    "ResetConfig",
     "SpectrumConfig",
+    "TransientsConfig",
 ]
