@@ -58,17 +58,19 @@ def test_branches_carry_their_edge():
 
 def test_points_are_judged_by_majority_and_extrapolated():
     theory = float(first_branch(gf.GatedRNN(1.0, beta_h=0.5)).variance["h"])
-    scatter = np.array([-0.002, 0.0, 0.002])
+    scatter = np.array([-0.002, -0.001, 0.0, 0.001, 0.002])
     # Means with a part 1/N: the intercept is theory's.
     large = settling(list(theory + 1 / 200 + scatter), -0.1, n=200)
     small = settling(list(theory + 1 / 100 + scatter), -0.1)
     good = point(1.0, large, small)
     assert good.clear and good.agrees
-    assert "3 of 3 at rest, agree; D_h" in good.text and good.text.endswith(", agree")
+    assert "5 of 5 at rest, agree; D_h" in good.text and good.text.endswith(", agree")
     shown = re.search(r"N -> inf ([\d.]+)", good.text)
     assert shown is not None and float(shown[1]) == pytest.approx(theory, abs=1e-5)
     off = point(1.0, settling(list(theory + 1 + scatter), -0.1, n=200), small)
     assert off.text.endswith("DISAGREE")
+    few = point(1.0, settling(list(theory + scatter[:3]), -0.1, n=200), small)
+    assert few.agrees and "D_h" not in few.text
     moving = point(1.0, settling([0.1] * 3, 0.1, 0.1), small)
     assert not moving.agrees and "0 of 3 at rest, DISAGREE" in moving.text
     # At g_h = 3 zero bias would be unstable: radius above one, moving networks agree.

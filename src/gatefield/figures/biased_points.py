@@ -9,13 +9,14 @@ import numpy as np
 import xarray as xr
 
 from gatefield.cells import GatedRNN
-from gatefield.compare import FEWEST, Settling, compare_sizes, settle
+from gatefield.compare import Settling, compare_sizes, settle
 from gatefield.figures.base import Report, verdict
 from gatefield.theory.rmt import spectral_boundary
 from gatefield.theory.static import StaticMeanField, solve_static
 
 CLEAR = 0.08
 """Radii closer to one than this are not judged: edges of some hundred units scatter by as much."""
+_ENOUGH = 5  # networks of each size: the scatter of fewer says too little of the error
 _FINE = 0.1  # resolution of the spectral curve: the edge itself is exact
 
 
@@ -78,7 +79,7 @@ class BiasedPoint(NamedTuple):
         judged = verdict(self.agrees) if self.clear else "too close to one to judge"
         told = f"{at}: rho = {radius:.3f}, {resting} of {found.speed.size} at rest, {judged}"
         own = {each.n: each.variance[each.resting] for each in (self.smaller, found)}
-        if self.theory.stable and self.clear and min(each.size for each in own.values()) >= FEWEST:
+        if self.theory.stable and self.clear and min(each.size for each in own.values()) >= _ENOUGH:
             one = compare_sizes(float(self.theory.variance["h"]), own)
             told += (
                 f"; D_h = {float(one.theory):.4g} | {own[found.n].mean():.4g}, N -> inf "

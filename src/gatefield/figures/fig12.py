@@ -36,7 +36,7 @@ _LARGEST_EPS = 0.14
 _JUMP = 0.05
 _STABLE = "#e08a00"
 
-FULL, QUICK = PointsSize(61, 600, 5, 200.0), PointsSize(25, 300, 3, 120.0)
+FULL, QUICK = PointsSize(61, 600, 5, 200.0), PointsSize(25, 240, 5, 120.0)
 
 
 def compute(

@@ -61,7 +61,7 @@ POINTS: tuple[Asked, ...] = (
 )
 """Panel, what is varied, its value, g_h and alpha_r: where networks are simulated."""
 
-FULL, QUICK = PointsSize(81, 600, 5, 200.0), PointsSize(31, 300, 3, 120.0)
+FULL, QUICK = PointsSize(81, 600, 5, 200.0), PointsSize(31, 240, 5, 120.0)
 
 
 def compute(

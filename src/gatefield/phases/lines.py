@@ -65,7 +65,9 @@ def stability_line(
     Assumptions
     -----------
     Fixed points, N -> infinity; inputs to h inside the update gate's bracket
-    (``input_gating="update"``). alpha_z, tau_z and tau_r play no part.
+    (``input_gating="update"``). alpha_z, tau_z and tau_r play no part. With a shut output gate
+    (beta_r <= -1.5), a weak bias (beta_h up to 0.08) and alpha_r >= 3 the stable branch ends in a
+    fold instead, at a g_h up to 2.6 per cent above the line that is returned.
 
     References
     ----------

@@ -36,7 +36,7 @@ class FixedPointsConfig(DrivenConfig):
         "default.",
     )
     layer: int = Field(
-        0, ge=0, description="With --model: which layer, counted as the model's table counts them."
+        0, ge=0, description="With --model: which layer, from 0; directions count as layers."
     )
     features: str | None = Field(
         None,
