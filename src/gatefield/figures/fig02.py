@@ -29,8 +29,10 @@ GAIN, SWITCH = 3.0, 15.0
 """g_h, and alpha_z of panel (a), alpha_r = 0: a state that Eq. 8 makes marginal."""
 DURATION = 10.0
 """Of the input, as in the paper; its strengths are lost with the caption."""
-STRENGTHS = (0.1, 0.2, 0.3, 0.4, 0.5)
-"""Of panel (a): Euclidean norms of the input, which moves h by up to ten times as much."""
+STRENGTHS = (0.02, 0.04, 0.06, 0.08, 0.1)
+"""Of panel (a): Euclidean norms of the input, which moves h by up to ten times as much. Stronger
+input moves the state to where it has other modes: from 0.2 on (a third of |h|) projections of some
+networks of 400 units wander after the input."""
 SMALL = 0.1
 """Of the other panels: small beside |h|, which is about 6 at N = 400."""
 AFTER = 40.0
@@ -241,8 +243,10 @@ def _lines(table: xr.Dataset, manifold: xr.Dataset, example: IntegratorMemory) -
         f"{float(grown):.2f} of strength x {DURATION:g} (a perfect integrator: 1), median of "
         f"{at.sizes['network']} networks; strengths of the example: "
         + ", ".join(
-            f"{p / (s * DURATION):.2f} at {s:g}"
-            for s, p in zip(example.strengths, example.peaks[0], strict=True)
+            f"{p / (s * DURATION):.2f} at {s:g} ({kept:.0%} retained)"
+            for s, p, kept in zip(
+                example.strengths, example.peaks[0], example.retained(AFTER)[0], strict=True
+            )
         ),
         f"(b) {AFTER:g} after the input ends a slow mode has {slow:.0%} of its peak (above "
         f"{KEPT:.0%} expected, {verdict(slow > KEPT)}), a fast one {fast:.1%} (below {GONE:.0%} "

@@ -41,12 +41,14 @@ def length_line(
         found.sizes, found.medians, found.median_intervals(), strict=True
     ):
         counts, total = list(found.counts(int(n)).values()), found.outcomes.shape[1]
-        other = f", {counts[1] + counts[2]} on other attractors" if counts[1] + counts[2] else ""
-        going = f", {counts[3]} still chaotic" if counts[3] else ""
+        names = ("at rest elsewhere", "moving, not chaotic", "still chaotic")
+        rest = [
+            f", {count} {name}" for count, name in zip(counts[1:4], names, strict=True) if count
+        ]
         spread = found.survival(int(n)).spread
         told.append(
             f"N = {n}: median {_time(median, found)} ({_time(low, found)} to "
-            f"{_time(high, found)}), spread {spread:.2f} ({total} networks{going}{other})"
+            f"{_time(high, found)}), spread {spread:.2f} ({total} networks{''.join(rest)})"
         )
     trend = found.trend()
     if np.isfinite(trend.power):
@@ -59,8 +61,8 @@ def length_line(
     if alpha in theory["alpha_r"].values:
         one = theory.sel(alpha_r=alpha)
         if np.isfinite(one["time"]):
-            rest = with_error(float(one["time"]), float(one["error"]))
-            told.append(f"mean-field theory (N -> infinity) comes to rest at {rest}")
+            when = with_error(float(one["time"]), float(one["error"]))
+            told.append(f"mean-field theory (N -> infinity) comes to rest at {when}")
     start = f"alpha_r = {alpha:g} (region {region(alpha, critical)}):"
     return "\n    ".join([start, *told])
 

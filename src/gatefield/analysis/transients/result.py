@@ -39,7 +39,7 @@ class TransientLengths(AbstractResult):
         rest elsewhere); NaN of runs that diverged.
     outcomes
         (size, network): 0 at rest at the target, 1 at rest elsewhere, 2 moving at ``t_max`` but not
-        chaotic (a perturbation does not grow: a limit cycle, or slow motion), 3 chaotic at
+        chaotic (no perturbation grows: a cycle, slow motion, or on its way to rest), 3 chaotic at
         ``t_max``, 4 diverged. `counts` has them in words.
     speeds
         (size, network): root mean square of dx/dt at the end.
