@@ -85,6 +85,48 @@ def test_resets_are_those_of_the_seeds(tmp_path):
     assert "no pulse" in ran.text and "Half of the correlation" in ran.text
 
 
+SIZES = [0.25, 0.5, 1.0, 2.0, 4.0]
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        (["--cell", "gru"], [-size for size in SIZES]),
+        (["--cell", "lstm", "--drive", "f"], [-size for size in SIZES]),
+        (["--cell", "gru", "--drive", "r"], SIZES),
+        (["--cell", "gru", "--strengths", "3"], [3.0]),
+    ],
+    ids=["gru", "lstm", "another gate", "told"],
+)
+def test_default_strengths_open_the_gate(more, expected, tmp_path):
+    """A GRU's z and an LSTM's f keep where they are high; what was told stays as it was told."""
+    told = ["--n", "12", "--networks", "1", "--memories", "2", "--relaxation", "5", "--after", "3"]
+    ran = run("reset", *told, *more, "--output", str(tmp_path), "--formats", "png")
+    assert ran.code == 0, ran.error
+    found = group(tmp_path / "reset.nc", "erasure_0")
+    np.testing.assert_array_equal(found["strengths"][1:], expected)
+    with xr.open_dataset(tmp_path / "reset.nc") as root:
+        assert json.loads(root.attrs["config"])["strengths"] == expected
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--g-h", "1"], "network 0, 1: the states decayed before they were stored"),
+        (["--g-h", "8", "--alpha-z", "1"], "network 0, 1: without a pulse, too"),
+    ],
+    ids=["decayed", "chaotic"],
+)
+def test_states_that_hold_nothing_are_told(more, message, tmp_path):
+    """h' = -h + J tanh(h) rests at zero; g = 8 without switches is chaotic."""
+    told = ["--n", "60", "--networks", "2", "--memories", "3", "--relaxation", "50"]
+    place = ["--output", str(tmp_path), "--formats", "png", "--strengths", "1"]
+    ran = run("reset", *told, *more, *place)
+    assert ran.code == 0, ran.error
+    assert message in ran.text
+    assert "at a strength of: nothing to erase, nothing to erase" in ran.text
+
+
 def test_the_linear_network_is_shut(tmp_path):
     told = ["--gate", "linear", "--n", "30", "--memories", "2", "--networks", "1"]
     more = ["--durations", "1", "--durations", "3", "--after", "4", "--formats", "png"]
@@ -113,6 +155,8 @@ def test_the_output_gate_of_the_gated_rnn(tmp_path):
         (["integrator", "--n", "2"], "n"),
         (["reset", "--gate", "linear", "--alpha-z", "3"], "network of its own"),
         (["reset", "--gate", "linear", "--n", "3", "--memories", "4"], "at most n = 3"),
+        (["integrator", "--after", "50.5"], "the time between records"),
+        (["reset", "--cell", "lstm"], "LSTM has no drive z: name another by --drive"),
         (["reset", "--gate", "third"], "third"),
         (["reset", "--alpha-z", "0"], "positive gain"),
         (["reset", "--drive", "q"], "one of 'h', 'z', 'r'"),

@@ -6,6 +6,12 @@ import numpy as np
 import pytest
 from commands import group, run
 
+from gatefield.cells import GatedRNN
+from gatefield.cli.config import LinesConfig
+from gatefield.cli.lines import _checks
+from gatefield.compare import Settling
+from gatefield.figures.biased_points import BiasedPoint, first_branch
+
 FAST = ("--alpha-points", "5", "--formats", "png")
 
 
@@ -47,10 +53,29 @@ def test_networks_at_points(tmp_path):
 
 
 def test_strict_fails_where_nothing_can_be_judged(tmp_path):
-    """g_h = 2 without bias: the radius is one."""
-    ran = run("lines", "--value", "0", "--point", "2,0", "--n", "20", "--networks", "1",
-              "--t-max", "5", "--strict", *FAST, "--output", str(tmp_path))  # fmt: skip
-    assert ran.code == 1 and "too close to one to judge" in ran.text
+    """At g_h = 2 without bias the radius is one; at 1.5 zero decays at 1/8, by e^-1.25 only."""
+    ran = run("lines", "--value", "0", "--point", "2,0", "--point", "1.5,1", "--n", "20",
+              "--networks", "1", "--t-max", "10", "--strict", *FAST,
+              "--output", str(tmp_path))  # fmt: skip
+    said = " ".join(ran.text.split())
+    assert ran.code == 1 and "too close to one to judge" in said
+    assert "rho = 0.750, 0 of 1 at rest, too short to judge" in said
+    assert "at 0 of 0 points" in said and "1 more decay too slowly to be judged" in said
+
+
+@pytest.mark.parametrize("vary", ["beta_h", "input_variance_r"])
+def test_marks_are_of_points_that_can_be_judged(vary):
+    """Theory is at rho = .975 (too close), .5 (at rest) and beyond; networks rest everywhere."""
+    options = {"vary": vary, "value": [0.0], "point": ["1.95,0", "1,0", "6,0"]}
+    config = LinesConfig.model_validate(options)
+    ones = np.ones(3)
+    resting = Settling(0 * ones, 0 * ones, -ones, 0 * ones, 400, 200.0, False)
+    found = [
+        BiasedPoint({vary: 0.0, "g_h": g, "alpha_r": 0.0}, first_branch(GatedRNN(g)), resting,
+                    resting)
+        for g in (1.95, 1.0, 6.0)
+    ]  # fmt: skip
+    assert _checks(config, found) == [(1.0, 0.0, True), (6.0, 0.0, False)]
 
 
 @pytest.mark.parametrize(

@@ -156,6 +156,8 @@ def test_mean_number_is_followed_below_the_fold():
         values.append(float(below.value))
     assert np.all(np.diff([float(above.value), *values]) < 0)
     assert values[-2] > 0 > values[-1]
+    with pytest.raises(InvalidInputError, match="status"):
+        gf.complexity(below.mean_field)  # which solves the static theory of another cell
     gone = gf.annealed_complexity(above, cell=gf.GatedRNN(1.8, alpha_r=2.0), throw=False)
     assert gone.status is Status.NOT_CONVERGED
     with pytest.raises(NumericalFailureError, match="Start from the solution of largest"):

@@ -31,10 +31,12 @@ def _closed_figures():
     plt.close("all")
 
 
-def settling(variance: list[float], rate: float, speed: float = 0.0, n: int = 100) -> Settling:
+def settling(
+    variance: list[float], rate: float, speed: float = 0.0, n: int = 100, t_max: float = 200.0
+) -> Settling:
     filled = np.full(len(variance), rate)
     speeds = np.full(len(variance), speed)
-    return Settling(np.array(variance), speeds, filled, filled * 0, n, 10.0, False)
+    return Settling(np.array(variance), speeds, filled, filled * 0, n, t_max, False)
 
 
 def point(g_h: float, large: Settling, small: Settling) -> BiasedPoint:
@@ -83,6 +85,23 @@ def test_points_near_a_line_are_not_judged():
     critical = float(stability_line(alpha_r=0.0, beta_h=0.5))
     near = point(critical, settling([0.1] * 3, 0.1, 0.1), settling([0.1] * 3, -0.1))
     assert not near.clear and "too close to one to judge" in near.text
+
+
+def test_points_that_decay_too_slowly_are_not_judged():
+    """The zero state at g_h = 1.5 decays at (1 - g_h/2)/2 = 1/8: e^-6.9 after 55.3."""
+    theory = first_branch(gf.GatedRNN(1.5))
+    late = 8 * np.log(1e3)
+    for t_max, judged in ((late - 1, False), (late + 1, True)):
+        moving = settling([0.1] * 5, 0.1, 0.1, t_max=float(t_max))
+        one = BiasedPoint({"g_h": 1.5}, theory, moving, moving)
+        assert one.clear and one.judged == judged
+        assert one.text.endswith("DISAGREE" if judged else "too short to judge")
+        counted = points_line("(x)", [one])
+        assert f"at 0 of {int(judged)} points" in counted
+        assert ("and 1 that decay too slowly" in counted) != judged
+    # Chaos is seen at once.
+    moving = settling([0.1] * 5, 0.1, 0.1, t_max=3.0)
+    assert point(6.0, moving, moving).judged
 
 
 def test_bias_that_is_needed_is_where_a_line_last_passes():

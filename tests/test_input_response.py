@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import equinox as eqx
 import numpy as np
 import pytest
 from commands import group, run
@@ -99,6 +100,16 @@ def test_input_induces_and_suppresses_chaos_in_networks(g_h, alpha_r, strengths,
 def test_bad_strengths(strengths):
     with pytest.raises(InvalidInputError, match="strengths"):
         input_response(gf.GatedRNN(3.0, input_gating="update"), strengths)
+
+
+def test_one_network_is_sure_within_the_error_of_its_run(suppressed):
+    """Rates of .01 +- .02 and -.1 +- .02: only the second counts, so that nothing changes sign."""
+    rates, errors = np.array([[[0.01], [-0.1]]]), np.full((1, 2, 1), 0.02)
+    where = [lambda one: one.rates, lambda one: one.rate_errors]
+    one = eqx.tree_at(where[0], eqx.tree_at(where[1], suppressed, errors), rates)
+    assert one.effect_on_networks == "neither"
+    sure = eqx.tree_at(where[1], one, 0.1 * errors)
+    assert sure.effect_on_networks == "suppresses chaos"
 
 
 def test_unknown_drive():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, ClassVar
+
 import numpy as np
 import pytest
 from scipy.optimize import brentq
@@ -12,6 +14,23 @@ from gatefield.phases import unstable_inputs, windows
 
 X = np.linspace(-12.0, 12.0, 4001)  # the trapezoid rule is exact to rounding for smooth integrands
 WEIGHTS = np.exp(-(X**2) / 2) / np.sqrt(2 * np.pi) * (X[1] - X[0])
+
+
+class Undriven(gf.AbstractFlow):
+    """dh/dt = -h + J h, which no input reaches."""
+
+    state_names: ClassVar[tuple[str, ...]] = ("h",)
+    field_names: ClassVar[tuple[str, ...]] = ("h",)
+    drive_names: ClassVar[tuple[str, ...]] = ()
+
+    def gains(self):
+        return {"h": 1.0}
+
+    def outputs(self, state, fields, drive):
+        return {"h": state["h"]}
+
+    def rule(self, state, fields, drive):
+        return {"h": -state["h"] + fields["h"]}
 
 
 def average(function, variance):
@@ -96,6 +115,9 @@ def test_ranges_without_change():
     assert not quiet.contains(np.linspace(0, 5, 11)).any()
     always = unstable_inputs(gf.GatedRNN(3.0, input_gating="update"), largest=0.1)
     assert always.lower.tolist() == [0.0] and always.upper.tolist() == [np.inf]
+    assert always.contains(0.1)
+    with pytest.raises(InvalidInputError, match="between 0 and 0.1"):
+        always.contains(0.2)  # where nobody looked
 
 
 def test_any_cell_is_solved_point_by_point():
@@ -108,18 +130,26 @@ def test_any_cell_is_solved_point_by_point():
         return average(lambda x: (2 / np.cosh(2 * x) ** 2) ** 2, variance) - 1
 
     (upper,) = ends(squared, beyond)
-    found = unstable_inputs(gf.VanillaRNN(2.0))
+    found = unstable_inputs(gf.VanillaRNN(2.0), points=13)
+    assert float(found.largest) == 10.0  # the closed form is not limited to small variances
     assert found.lower.tolist() == [0.0]
     assert abs(float(found.upper[0]) - upper) <= float(found.resolution)
     assert float(found.resolution) < 0.01 * upper
 
 
 def test_bad_ranges_and_drives():
+    text: Any = "gru"
     cell = gf.GatedRNN(3.0, input_gating="update")
     with pytest.raises(InvalidInputError, match="drive"):
         unstable_inputs(cell, "x")
     with pytest.raises(InvalidInputError, match="ascending"):
         unstable_inputs(cell, smallest=1.0, largest=0.5)
+    with pytest.raises(InvalidInputError, match="smallest"):
+        unstable_inputs(cell, smallest=text)
+    with pytest.raises(InvalidInputError, match="AbstractFlow"):
+        unstable_inputs(text)
+    with pytest.raises(InvalidInputError, match="has no drives"):
+        unstable_inputs(Undriven())
     with pytest.raises(InvalidInputError, match="points"):
         unstable_inputs(cell, points=1)
 

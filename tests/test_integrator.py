@@ -93,6 +93,10 @@ def test_a_linear_map_integrates_step_by_step():
     expected = 0.5 * (1 - 0.995**held) / (1 - 0.995) * 0.995**free
     np.testing.assert_allclose(found.projections[0, 0], expected, rtol=1e-11)
     np.testing.assert_allclose(found.fitted_times[0], -1 / np.log(0.995), rtol=1e-8)
+    data = found.to_dataset()
+    for part in ("real", "imag"):
+        assert data[f"eigenvalues_{part}"].attrs["units"] == "1"
+    assert data["fitted_times"].attrs["units"] == "step"
     assert found.eigenvalues_real[1] in (pytest.approx(0.3), pytest.approx(-0.4))
 
 
@@ -326,6 +330,51 @@ def test_bad_input_is_refused(change, message):
     options: dict[str, Any] = {"network": network, "state": np.ones((3, 5)), **QUIET, **change}
     with pytest.raises(InvalidInputError, match=message):
         integrator_memory(**options)
+
+
+def test_input_below_rounding_is_refused(settled):
+    """1e3 eps |x| over a duration of 10: 3e-13 in double, 1.5e-4 in single precision."""
+    network, state = settled
+    least = float(1e3 * np.finfo(float).eps * np.linalg.norm(state) / 10)
+    options: dict[str, Any] = {"after": 2.0, **QUIET}
+    for call in (integrator_memory, line_attractor):
+        for strength in (1e-20, 0.99 * least):
+            with pytest.raises(InvalidInputError, match="rounding of float64") as told:
+                call(network, state, strength, **options)
+        assert f"at least {least:.1e}" in str(told.value)
+        assert call(network, state, 1.01 * least, **options).status is Status.OK
+    couplings = {name: network.coupling(name) for name in "hzr"}
+    small = gf.Network.of_couplings(network.cell, couplings, dtype="float32")
+    with pytest.raises(InvalidInputError, match="rounding of float32"):
+        integrator_memory(small, state, 1e-6, **options)
+    # A state of zero rounds nothing.
+    quiet = linear(-0.5 * np.eye(3))
+    assert integrator_memory(quiet, np.zeros((1, 3)), 1e-20, **options).status is Status.OK
+
+
+def test_a_spectrum_of_another_network_is_refused():
+    network, state = gf.Network.sample(gf.GatedRNN(3.0), 5), np.ones((3, 5))
+    vanilla = gf.Network.sample(gf.VanillaRNN(2.0), 5)
+    other = gf.analysis.network_spectrum(vanilla, np.ones((1, 5)), vectors="both")
+    for call in (integrator_memory, line_attractor):
+        with pytest.raises(InvalidInputError, match=r"expected \(3, 5\), as the state has"):
+            call(network, state, spectrum=other, **QUIET)
+    # A map's modes are slow near 1, a flow's near 0.
+    gru = gf.Network.sample(gf.GRU(), 5)
+    with pytest.raises(InvalidInputError, match="expected True, as the network"):
+        integrator_memory(gru, np.ones((1, 5)), spectrum=other, **QUIET)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "what"),
+    [("after", 50.5, "every"), ("duration", 2.5, "every"), ("every", 0.05, "dt")],
+)
+def test_the_step_that_does_not_fit_is_named(name, value, what):
+    network = gf.Network.sample(gf.GatedRNN(3.0), 5)
+    options: dict[str, Any] = {name: value}
+    step = {"every": "1, the time between records", "dt": "0.1, the time step"}[what]
+    with pytest.raises(InvalidInputError, match=f"{name} = .*{step}.*another {what}"):
+        integrator_memory(network, np.ones((3, 5)), **options)
 
 
 def test_more_bad_input_is_refused():

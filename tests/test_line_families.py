@@ -139,8 +139,14 @@ def test_networks_on_both_sides_of_a_line(vary, value, stable, unstable, alpha_r
         (("beta_h", []), {}, "a list of numbers"),
         (("beta_h", [0.1]), {"alpha_r": -1.0}, "alpha_r"),
         (("input_variance_h", [-0.1]), {"alpha_r": [1.0]}, "not negative"),
+        (("beta_h", [0.0, 0.1]), {"beta_h": 0.5}, "beta_h = 0.5: expected no value"),
+        (
+            ("bias_variance_r", [0.1]),
+            {"bias_variance": {"h": 0.2, "r": 0.3}},
+            r"bias_variance\['r'\] = 0.3: expected no value",
+        ),
     ],
-    ids=["name", "scalar", "empty", "alpha", "variance"],
+    ids=["name", "scalar", "empty", "alpha", "variance", "fixed bias", "fixed variance"],
 )
 def test_what_makes_no_sense_is_refused(arguments, options, says):
     with pytest.raises(InvalidInputError, match=says):

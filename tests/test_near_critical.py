@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import gatefield as gf
-from gatefield.core.errors import InvalidInputError
+from gatefield.core.errors import InvalidInputError, OutsideDomainWarning
 from gatefield.theory.dmft import solve_dmft
 from gatefield.theory.lyapunov import mean_field_lyapunov
 from gatefield.theory.perturbation import near_critical_state
@@ -83,22 +83,48 @@ def test_shape_is_that_of_the_hyperbolic_secant(alpha_r, power):
 
 
 def test_closed_forms():
-    """THEORY.md section 10, at eps = .1."""
+    """THEORY.md section 10, at eps = .1 without output gate and .05 with it."""
     state = near_critical_state(2.1)
     expected = (0.1 / 8 - 0.05 / 96, 4 * np.sqrt(3) / 0.1, 0.01 / 16)
     found = (state.variance, state.time, state.exponent)
     np.testing.assert_allclose([float(each) for each in found], expected, rtol=1e-12)
-    state = near_critical_state(2.1, 2.0)
-    expected = (0.3 / 16, 2 * np.sqrt(80), 2 / 128)
+    state = near_critical_state(2.05, 2.0)
+    expected = (0.15 / 16, 2 * np.sqrt(160), 1 / 128)
     found = (state.variance, state.time, state.exponent)
     np.testing.assert_allclose([float(each) for each in found], expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize(
     ("gain", "alpha_r", "says"),
-    [(2.0, 0.0, "above 2"), (1.0, 0.0, "above 2"), (2.1, 3.47, "12"), (2.1, -1.0, "alpha_r")],
-    ids=["at", "below", "discontinuous", "negative"],
+    [
+        (2.0, 0.0, "above 2"),
+        (1.0, 0.0, "above 2"),
+        (4.4, 0.0, "below 4.4"),
+        (2.1, 3.47, "12"),
+        (2.1, -1.0, "alpha_r"),
+    ],
+    ids=["at", "below", "no variance left", "discontinuous", "negative"],
 )
 def test_outside_it_is_refused(gain, alpha_r, says):
     with pytest.raises(InvalidInputError, match=says):
         near_critical_state(gain, alpha_r)
+
+
+@pytest.mark.parametrize(
+    ("eps", "alpha_r", "says"),
+    [
+        (0.2, 0.0, r"\(g_h - 2\)/\(1 - alpha_r\^2/12\)\^2 = 0.2:"),
+        (0.009, 3.0, r"\(g_h - 2\)/\(1 - alpha_r\^2/12\)\^2 = 0.144:"),
+        (0.05, 0.5, r"\(g_h - 2\)/alpha_r\^2 = 0.2:"),
+    ],
+    ids=["without gate", "near sqrt 12", "small alpha_r"],
+)
+def test_where_errors_are_large_there_is_a_warning(eps, alpha_r, says):
+    """There some quantity is off by a quarter, and at half the distance none is by a third."""
+    with pytest.warns(OutsideDomainWarning, match=says):
+        state = near_critical_state(2 + eps, alpha_r)
+    half = near_critical_state(2 + eps / 2, alpha_r)
+    for found, distance, low, high in ((state, eps, 0.25, 1.0), (half, eps / 2, 0.0, 1 / 3)):
+        leading = np.array([float(found.variance), float(found.time), float(found.exponent)])
+        errors = np.abs(leading / solved(distance, alpha_r) - 1)
+        assert low < errors.max() < high

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import dataclasses
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -191,9 +192,47 @@ def crafted(correlation: list[float], strengths: list[float]) -> Erasure:
 def test_the_threshold_is_interpolated():
     found = crafted([0.9, 0.72, 0.18, 0.0], [0.0, -1.0, -2.0, -4.0])
     np.testing.assert_allclose(found.erased(), [0.0, 0.2, 0.8, 1.0])
-    assert found.threshold() == pytest.approx(1.5)
-    assert found.threshold(0.9) == pytest.approx(3.0)
+    assert found.threshold() == pytest.approx(-1.5)
+    assert found.threshold(0.9) == pytest.approx(-3.0)
+    same = crafted([0.9, 0.72, 0.18, 0.0], [0.0, 1.0, 2.0, 4.0])
+    assert same.threshold() == pytest.approx(1.5)
     assert np.isnan(crafted([1.0, 0.9], [0.0, 1.0]).threshold())
+
+
+def test_the_threshold_has_the_sign_that_erases():
+    """Positive pulses protect, negative ones erase: neither is interpolated with the other."""
+    found = crafted([0.8, 0.9, 0.6, 0.95, 0.2], [0.0, 1.0, -1.0, 2.0, -2.0])
+    # 1/4 is erased at -1, 3/4 at -2.
+    assert found.threshold() == pytest.approx(-1.5)
+    both = crafted([0.8, 0.0, 0.0], [0.0, 2.0, -1.0])
+    assert both.threshold() == pytest.approx(-0.5)
+
+
+@pytest.mark.parametrize(
+    ("control", "others", "held"),
+    [
+        ([[0.17, 0.20, 0.14]], 0.30, False),
+        ([[-0.7, -0.6]], np.nan, False),
+        ([[0.9]], np.nan, True),
+        ([[0.05]], np.nan, False),
+        ([[0.6, 0.61, 0.59]], 0.3, True),
+        ([[1.0, -0.2, 0.4]], 0.0, False),
+        ([[np.nan, 0.9]], 0.0, False),
+    ],
+    ids=["below the others", "negative", "one", "one by chance", "above", "scattered", "unknown"],
+)
+def test_what_was_not_kept_is_not_erased(control, others, held):
+    """The mean must exceed the others by .1 and two standard errors; scattered: .4 +- .35."""
+    base = crafted([1.0, 0.05], [0.0, 1.0])
+    last = np.array([*control, np.full(len(control[0]), 0.05)])[..., None]
+    found = dataclasses.replace(base, correlation=last, background=np.full((2, 1), others))
+    assert bool(found.kept) is held
+    if held:
+        expected = 1 - 0.05 / np.mean(control)
+        np.testing.assert_allclose(found.erased(), [0.0, expected], atol=1e-15)
+        assert found.threshold() == pytest.approx(0.5 / expected)
+    else:
+        assert np.isnan(found.erased()).all() and np.isnan(found.threshold())
 
 
 # ---------------------------------------------------------------- scrambling
@@ -275,6 +314,28 @@ def test_bad_input_is_refused():
         with pytest.raises(InvalidInputError) as told:
             call()
         assert message in str(told.value), str(told.value)
+
+
+class Deaf(LinearMap):
+    """A cell that takes no input."""
+
+    drive_names: ClassVar[tuple[str, ...]] = ()
+
+    def rule(self, state, fields, drive):
+        return {"x": fields["x"]}
+
+
+def test_a_cell_without_drives_is_told_so():
+    network = gf.Network.of_couplings(Deaf(), {"x": np.eye(3)})
+    state = np.ones((1, 3))
+    calls = [
+        lambda: reset_by_pulse(network, state, [Pulse("x", 1.0, 1.0)]),
+        lambda: reset_by_update_gate(network, state, [1.0]),
+        lambda: reset_by_output_gate(network, state, [1.0]),
+    ]
+    for call in calls:
+        with pytest.raises(InvalidInputError, match="Deaf has no drives"):
+            call()
 
 
 def test_results_refuse_what_they_do_not_have():

@@ -40,21 +40,25 @@ def counted(monkeypatch, most: float = np.inf) -> list[int]:
     return calls
 
 
-@pytest.mark.parametrize("cell", [CELL, Cycle()], ids=["rest", "cycle"])
+@pytest.mark.parametrize(
+    ("cell", "t_max"),
+    [(CELL, 25.0), (Cycle(), 25.0), (CELL, 6.0)],
+    ids=["rest", "cycle", "rest past the end"],
+)
 @pytest.mark.parametrize("most", [1, 8, 30])
-def test_interrupted_runs_go_on(monkeypatch, tmp_path, cell, most):
-    whole, path = lengths_of(cell), tmp_path / "runs.npz"
+def test_interrupted_runs_go_on(monkeypatch, tmp_path, cell, t_max, most):
+    whole, path = lengths_of(cell, t_max=t_max), tmp_path / "runs.npz"
     # One coupling matrix, read four times a step: stretches of 40 steps.
     monkeypatch.setattr(runs, "_WORK", 40 * 4 * 4**2)
     counted(monkeypatch, most)
     with pytest.raises(KeyboardInterrupt):
-        lengths_of(cell, checkpoint=path)
+        lengths_of(cell, t_max=t_max, checkpoint=path)
     assert list(tmp_path.iterdir()) == [path]
     counted(monkeypatch)
-    alike(lengths_of(cell, checkpoint=path), whole)
+    alike(lengths_of(cell, t_max=t_max, checkpoint=path), whole)
     # Done: nothing is left to do.
     assert not counted(monkeypatch, 0)
-    alike(lengths_of(cell, checkpoint=path), whole)
+    alike(lengths_of(cell, t_max=t_max, checkpoint=path), whole)
 
 
 def test_more_networks_and_sizes_are_added(monkeypatch, tmp_path):

@@ -174,6 +174,11 @@ def test_confidence_is_refused(confidence):
         transient_trend(np.array([1]), [TIMES], [ENDED], confidence=confidence)
 
 
+def test_sets_without_runs_have_no_median():
+    none = np.zeros((3, 0))
+    assert np.isnan(kaplan_meier_medians(none, none.astype(bool))).tolist() == [True] * 3
+
+
 def test_nothing_to_estimate():
     with pytest.raises(InvalidInputError, match="at least one run"):
         survival_curve(np.zeros(0), np.zeros(0, bool))

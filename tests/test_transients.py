@@ -9,7 +9,7 @@ import pytest
 from lone_cells import Cycle, Lorenz
 from recorded_cells import Growing
 from scipy.optimize import brentq
-from transient_cells import Choice, Decay, Halving, Pair, Swing
+from transient_cells import Choice, Decay, Halving, MovedCycle, MovedLorenz, Pair, Swing
 
 import gatefield as gf
 from gatefield.analysis.transients import TransientLengths, transient_lengths
@@ -153,6 +153,43 @@ def test_where_zero_is_no_fixed_point_the_run_finds_its_own(cell):
     assert np.allclose(found.lengths, given.lengths, rtol=0, atol=1e-4)
 
 
+@pytest.mark.parametrize("cell", [Decay(place=0.7), Halving(place=0.7)], ids=["flow", "map"])
+def test_who_slows_down_past_the_end_has_ended_before(cell):
+    """The fixed point is known long after the threshold was passed, at a speed of 1e-5."""
+    long = lengths_of(cell, t_max=40.0, hold=2.0)
+    last = float(np.ceil(long.lengths.max()))
+    # To fall from .01 to 1e-5 takes 6.9 units of time, ten steps.
+    short = lengths_of(cell, t_max=last, hold=2.0, growth_time=20.0)
+    assert np.all(short.outcomes == Outcome.REST) and np.all(np.isnan(short.growth))
+    # Steps differ by a few per cent, and the place that is found by 1e-5.
+    assert np.allclose(short.lengths, long.lengths, rtol=0, atol=2e-3)
+    # Who passes it later is still known to have taken longer.
+    brief = lengths_of(cell, t_max=2.0, hold=2.0, growth_time=20.0)
+    assert np.all(brief.outcomes == Outcome.REGULAR) and np.all(brief.lengths == 2.0)
+    # The rate at which any perturbation shrinks: 1, or ln 2 in a step.
+    rate = np.log(2) if short.is_map else 1.0
+    assert np.allclose(brief.growth, -rate, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("cell", "outcome", "rate", "error", "followed"),
+    [
+        (MovedCycle(), Outcome.REGULAR, 0.0, 0.05, 10 * 12 + 40),
+        (MovedLorenz(), Outcome.CHAOTIC, 0.906, 0.3, 12),  # known for what it is
+    ],
+    ids=["cycle", "chaos"],
+)
+def test_who_never_rests_is_given_up_where_zero_is_no_fixed_point(
+    tmp_path, cell, outcome, rate, error, followed
+):
+    options: dict[str, Any] = {"t_max": 12.0, "growth_time": 40.0, "dt": 0.01, "networks": 1}
+    found = lengths_of(cell, (2,), checkpoint=tmp_path / "runs.npz", **options)
+    with np.load(tmp_path / "runs.npz") as stored:
+        assert stored["number"] == pytest.approx(followed / 0.01)
+    assert np.all(found.outcomes == outcome) and np.all(found.lengths == 12.0)
+    assert np.all(np.abs(found.growth - rate) < error)  # errors as above
+
+
 def test_constant_input_moves_the_fixed_point():
     driven = lengths_of(Decay(), inputs={"x": 0.7})
     # The same numbers but for the order in which three are added.
@@ -187,6 +224,18 @@ def test_runs_that_diverge():
     found = lengths_of(Growing(), (40,), networks=2, throw=False)
     assert found.status is Status.DIVERGED and np.all(np.isnan(found.lengths))
     assert found.counts()["diverged"] == 2
+
+
+def test_a_size_of_which_all_runs_diverged_has_no_median():
+    found = lengths_of(Growing(), (40, 50), networks=2, throw=False)
+    assert np.array_equal(found.medians, [np.nan, np.nan], equal_nan=True)
+    assert found.median_intervals().shape == (2, 2) and np.all(np.isnan(found.median_intervals()))
+    trend = found.trend()
+    assert trend.sizes.size == 0 and np.isnan(trend.power) and np.isnan(trend.p_value)
+    with pytest.raises(InvalidInputError, match="n = 40: expected a size of which a run stayed"):
+        found.survival(40)
+    with pytest.raises(InvalidInputError, match="confidence"):
+        found.median_intervals(2.0)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from lone_cells import Lone
+from lone_cells import Cycle, Lone, Lorenz
 
 import gatefield as gf
 
@@ -44,6 +44,24 @@ class Choice(Lone):
     def rule(self, state, fields, drive) -> Any:
         square = state["x"] ** 2
         return {"x": -4.0 * state["x"] * (square - 0.25) * (square - 1.0)}
+
+
+class MovedCycle(Lone):
+    """A limit cycle around (0.1, 0.1): zero is no fixed point."""
+
+    state_names: ClassVar[tuple[str, ...]] = ("x", "y")
+
+    def rule(self, state, fields, drive) -> Any:
+        return Cycle().rule({name: state[name] - 0.1 for name in "xy"}, fields, drive)
+
+
+class MovedLorenz(Lone):
+    """Lorenz's equations around (0.1, 0.1, 0.1): zero is no fixed point."""
+
+    state_names: ClassVar[tuple[str, ...]] = ("x", "y", "z")
+
+    def rule(self, state, fields, drive) -> Any:
+        return Lorenz().rule({name: state[name] - 0.1 for name in "xyz"}, fields, drive)
 
 
 class Halving(gf.AbstractMap):

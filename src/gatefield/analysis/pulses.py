@@ -22,6 +22,12 @@ from gatefield.numerics.steppers import STEPPERS
 
 _STEP = 0.1
 _ROUNDING = 1e-9  # relative, of times beside steps
+_ABOVE = 1e3
+"""Least displacement by input, in units of the rounding of the state that it moves.
+
+Some 100 steps round by ten such units, and left eigenvectors longer than one multiply these: of a
+thousand a few per cent are then not the input's.
+"""
 
 
 def check_network(network: Any) -> Network:
@@ -71,13 +77,70 @@ def step_of(network: Network, dt: float | None) -> float:
     return as_number("dt", _STEP if dt is None else dt, positive=True)
 
 
-def whole_steps(name: str, times: Any, step: float) -> Any:
-    """Return times as numbers of steps, refusing those that are not whole ones."""
+def whole_steps(name: str, times: Any, step: float, *, of: str = "dt") -> Any:
+    """Return times as numbers of steps, refusing those that are not whole ones.
+
+    Parameters
+    ----------
+    name
+        Of the times, for the message.
+    times
+        A number or an array.
+    step
+        What they are multiples of.
+    of
+        Its name: "dt" or "every".
+
+    Raises
+    ------
+    InvalidInputError
+        If a time is no multiple.
+    """
     counts = np.asarray(times, float) / step
     found = np.round(counts)
     if np.any(np.abs(counts - found) > _ROUNDING * np.maximum(1.0, counts)):
-        refuse(name, times, f"multiples of the step {step:g}", "Round them, or choose another dt.")
+        what = {"dt": "the time step", "every": "the time between records"}[of]
+        remedy = f"Round to multiples, or choose another {of} where there is a choice."
+        refuse(name, times, f"multiples of {step:g}, {what}", remedy)
     return found.astype(int)
+
+
+def check_above_rounding(
+    name: str,
+    strengths: Any,
+    duration: float,
+    network: Network,
+    state: Float[HostArray, "component unit"],
+) -> None:
+    """Refuse input whose displacement, strength times duration, drowns in the state's rounding.
+
+    Parameters
+    ----------
+    name
+        Of the strengths, for the message.
+    strengths
+        Euclidean norms of the input, a number or an array.
+    duration
+        How long it lasts.
+    network
+        Tells the precision.
+    state
+        What the input moves.
+
+    Raises
+    ------
+    InvalidInputError
+        If the smallest displacement is below a thousand times eps |state|.
+    """
+    limits = np.finfo(network.dtype)
+    size = np.linalg.norm(state)
+    least = _ABOVE * max(float(limits.eps) * size, float(limits.tiny)) / duration
+    if np.min(strengths) < least:
+        expected = (
+            f"at least {least:.1e}, so that {duration:g} of it move a state of norm {size:.2g} "
+            f"well beyond the rounding of {limits.dtype}"
+        )
+        refuse(name, strengths, expected, "Raise it, or compute in a wider dtype.")
 
 
 def run_side_by_side(

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gatefield.core.checks import check_choice
 from gatefield.core.errors import refuse
 from gatefield.core.types import Array, Unit
 
@@ -93,6 +94,30 @@ def check_cell(cell: Any) -> AbstractCell:
             remedy = "Declare fields that are no numbers as equinox.field(static=True)."
             refuse(f"parameter of {type(cell).__name__}", leaf, "a number or an array", remedy)
     return cell
+
+
+def check_drive(cell: AbstractCell, drive: str | None, name: str = "drive") -> str:
+    """Return the name of a drive of a cell, the first one by default.
+
+    Parameters
+    ----------
+    cell
+        Any cell.
+    drive
+        What was asked for, or None.
+    name
+        What the drive is called in messages.
+
+    Raises
+    ------
+    InvalidInputError
+        For what is no cell, a cell without drives, or an unknown drive.
+    """
+    known = check_cell(cell).drive_names
+    if not known:
+        expected = f"a cell that takes input: {type(cell).__name__} has no drives"
+        refuse(name, drive, expected, "Declare drive_names in its class and use them in its rule.")
+    return check_choice(name, known[0] if drive is None else drive, known)
 
 
 def pack(names: tuple[str, ...], values: Unit) -> Array:

@@ -123,11 +123,15 @@ def _print_summary(console: Console, config: DrivenNetworksConfig, found: InputR
         console.print(f"networks: {networks}{hint}", highlight=False, soft_wrap=True)
     if config.windows:
         ends = zip(found.lower, found.upper, strict=True)
-        windows = ", ".join(f"{low:.4g} to {high:.4g}" for low, high in ends)
+        beyond = f"more than {found.searched:.4g}"
+        windows = ", ".join(
+            f"{low:.4g} to {beyond if math.isinf(high) else format(high, '.4g')}"
+            for low, high in ends
+        )
         console.print(
             f"no stable fixed point at strengths {windows}"
             if windows
-            else "a stable fixed point exists at every strength",
+            else f"a stable fixed point exists at every strength up to {found.searched:.4g}",
             highlight=False,
         )
     return agrees

@@ -55,14 +55,16 @@ def run(config: LinesConfig, console: Console | None = None) -> int:
     found = _simulated(config, fixed)
     for one in found:
         console.print(one.text, highlight=False, soft_wrap=True, markup=False)
-    clear = [one for one in found if one.clear]
-    good = sum(one.agrees for one in clear)
+    judged = [one for one in found if one.judged]
+    good = sum(one.agrees for one in judged)
     if found:
-        console.print(
+        told = (
             f"Networks of {config.n} units are at rest or moving as theory says at {good} of "
-            f"{len(clear)} points with |rho - 1| > {CLEAR:g}.",
-            highlight=False,
+            f"{len(judged)} points with |rho - 1| > {CLEAR:g}."
         )
+        if short := sum(one.clear for one in found) - len(judged):
+            told += f" {short} more decay too slowly to be judged: raise --t-max."
+        console.print(told, highlight=False)
     drawn = line_family_figure(family, kinds=_kinds(config), checks=_checks(config, found))
     groups: dict[str, xr.Dataset] = {"lines": family.to_dataset()}
     if found:
@@ -75,18 +77,22 @@ def run(config: LinesConfig, console: Console | None = None) -> int:
         groups,
         config=config.model_dump_json(),
     )
-    return int(config.strict and not (clear and good == len(clear)))
+    return int(config.strict and not (judged and good == len(judged)))
 
 
 def _fixed(config: LinesConfig) -> dict[str, Any]:
-    """Return biases and variances as the lines take them."""
-    variances = {"h": config.input_variance_h, "r": config.input_variance_r}
-    return {
-        "beta_h": config.beta_h,
-        "beta_r": config.beta_r,
-        "input_variance": {**variances, "z": config.input_variance_z},
-        "bias_variance": {"h": config.bias_variance_h, "r": config.bias_variance_r},
+    """Return biases and variances as the lines take them, without what is varied."""
+    names = {"bias_variance": "hr", "input_variance": "hrz"}
+    found: dict[str, Any] = {
+        name: {
+            drive: getattr(config, f"{name}_{drive}")
+            for drive in drives
+            if f"{name}_{drive}" != config.vary
+        }
+        for name, drives in names.items()
     }
+    biases = {name for name in ("beta_h", "beta_r") if name != config.vary}
+    return found | {name: getattr(config, name) for name in biases}
 
 
 def _kinds(config: LinesConfig) -> list[str]:
@@ -138,16 +144,14 @@ def _simulated(config: LinesConfig, fixed: Mapping[str, Any]) -> Sequence[Biased
 
 
 def _checks(config: LinesConfig, found: Sequence[BiasedPoint]) -> list[tuple[float, float, bool]]:
-    """Return for each point asked about whether networks of all values did what theory says."""
-    return [
-        (
-            g_h,
-            alpha_r,
-            all(
-                one.agrees
-                for one in found
-                if one.clear and (one.where["g_h"], one.where["alpha_r"]) == (g_h, alpha_r)
-            ),
-        )
-        for g_h, alpha_r in config.points()
-    ]
+    """Return for each point asked about whether networks of all values did what theory says.
+
+    Points at which no value can be judged have no mark.
+    """
+    marks = []
+    for g_h, alpha_r in config.points():
+        here = [one for one in found if (one.where["g_h"], one.where["alpha_r"]) == (g_h, alpha_r)]
+        judged = [one.agrees for one in here if one.judged]
+        if judged:
+            marks.append((g_h, alpha_r, all(judged)))
+    return marks

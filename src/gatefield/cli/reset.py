@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -17,11 +17,12 @@ from gatefield.analysis.reset import (
     reset_by_update_gate,
 )
 from gatefield.analysis.reset.gates import check_gate
-from gatefield.cells import AbstractCell, AbstractMap, LinearGatedRNN
+from gatefield.cells import GRU, LSTM, AbstractCell, AbstractMap, LinearGatedRNN
 from gatefield.cli.cell import cell_title, check_step
 from gatefield.cli.config import ResetConfig
 from gatefield.cli.defaults import cell_with_defaults
 from gatefield.cli.written import write_results
+from gatefield.core.errors import refuse
 from gatefield.io import check_writable
 from gatefield.networks import Network, simulate
 from gatefield.plotting.integrator import erasure_figure
@@ -30,6 +31,13 @@ _SWITCH, _OUTPUT = 30.0, 5.0
 _STEP = 0.1
 _OPEN, _DEPTH = 60.0, 120.0
 """Bias of the linear network's output gate, and the input that shuts it, both to rounding."""
+_NOTHING = 0.01
+"""States that settled at less than this part of what they began with hold nothing."""
+
+
+class _Found(NamedTuple):
+    erasure: Erasure
+    left: float  # size of the stored states over that of the states from which they settled
 
 
 def run(config: ResetConfig, console: Console | None = None) -> int:
@@ -51,12 +59,15 @@ def run(config: ResetConfig, console: Console | None = None) -> int:
     folder = check_writable(config.output)
     cell = _cell(config)
     check_step(cell, config.dt)
-    found = []
+    config = _with_signs(config, cell)
+    ran = []
     with Console(stderr=True).status("networks") as status:
         for place in range(config.networks):
             status.update(f"network {place + 1} of {config.networks}")
-            found.append(_one(config, cell, config.seed + place))
+            ran.append(_one(config, cell, config.seed + place))
+    found = [one.erasure for one in ran]
     _print(console, config, cell, found)
+    _conclude(console, config, ran)
     axis = "strength" if config.gate == "update" else "duration"
     drawn = erasure_figure(found[0], axis=axis, title=cell_title(cell, {}, f"$N = {config.n}$"))
     groups: dict[str, xr.Dataset] = {
@@ -75,24 +86,50 @@ def _cell(config: ResetConfig) -> AbstractCell:
     return cell_with_defaults(config, alpha_z=_SWITCH, **more)
 
 
-def _one(config: ResetConfig, cell: AbstractCell, seed: int) -> Erasure:
+def _with_signs(config: ResetConfig, cell: AbstractCell) -> ResetConfig:
+    """Return options whose default strengths are negative where the gate keeps if it is high."""
+    if config.gate != "update" or "strengths" in config.model_fields_set:
+        return config
+    drive = _drive(config, cell)
+    keeps = isinstance(cell, GRU) and drive == "z"
+    keeps |= isinstance(cell, LSTM) and drive == "f"
+    if not keeps:
+        return config
+    return config.model_copy(update={"strengths": [-value for value in config.strengths]})
+
+
+def _drive(config: ResetConfig, cell: AbstractCell) -> str:
+    if config.drive is not None:
+        return config.drive
+    usual = "z" if config.gate == "update" else "r"
+    if usual not in cell.drive_names:
+        expected = f"the {config.gate} gate's drive among {', '.join(cell.drive_names) or 'none'}"
+        remedy = f"{type(cell).__name__} has no drive {usual}: name another by --drive."
+        refuse("drive", config.drive, expected, remedy)
+    return usual
+
+
+def _one(config: ResetConfig, cell: AbstractCell, seed: int) -> _Found:
     step = None if isinstance(cell, AbstractMap) else (config.dt or _STEP)
     options: dict[str, Any] = {"after": config.after, "dt": step, "progress": False}
     if config.gate == "linear":
         coupling, patterns = memory_coupling(config.n, config.memories, seed=seed)
         network = Network.of_couplings(cell, {"r": np.zeros_like(coupling), "h": coupling})
-        return reset_by_output_gate(
-            network, patterns[:, None], config.durations, depth=_DEPTH, **options
+        memories = patterns[:, None]
+        return _Found(
+            reset_by_output_gate(network, memories, config.durations, depth=_DEPTH, **options), 1.0
         )
-    drive = config.drive or ("z" if config.gate == "update" else "r")
+    drive = _drive(config, cell)
     check_gate(cell, drive, config.gate)
     network = Network.sample(cell, config.n, seed=seed)
     states = _settled(config, network, step, seed)
+    left = float(np.sqrt(np.mean(states[:, 0] ** 2)) / config.start)
     if config.gate == "update":
-        return reset_by_update_gate(
-            network, states, config.strengths, duration=config.duration, drive=drive, **options
-        )
-    return reset_by_output_gate(network, states, config.durations, drive=drive, **options)
+        options["duration"] = config.duration
+        found = reset_by_update_gate(network, states, config.strengths, drive=drive, **options)
+    else:
+        found = reset_by_output_gate(network, states, config.durations, drive=drive, **options)
+    return _Found(found, left)
 
 
 def _settled(config: ResetConfig, network: Network, step: float | None, seed: int) -> np.ndarray:
@@ -147,8 +184,38 @@ def _print(console: Console, config: ResetConfig, cell: AbstractCell, found: lis
         "distance: between memories, relative to before."
     )
     console.print(told, highlight=False, soft_wrap=True, markup=False)
-    if by_strength:
-        halves = [one.threshold() for one in found]
-        known = [f"{half:.2f}" if np.isfinite(half) else "not reached" for half in halves]
-        text = f"Half of the correlation is erased at a strength of: {', '.join(known)}"
+
+
+def _half(one: _Found) -> str:
+    if not one.erasure.kept or one.left < _NOTHING:
+        return "nothing to erase"
+    half = one.erasure.threshold()
+    return f"{half:.2f}" if np.isfinite(half) else "not reached"
+
+
+def _conclude(console: Console, config: ResetConfig, ran: list[_Found]) -> None:
+    """Tell which strength erases half, and of networks that hold nothing to erase."""
+
+    def say(places: list[int], text: str) -> None:
+        if places:
+            named = ", ".join(str(config.seed + place) for place in places)
+            text = f"network {named}: {text}"
+            console.print(text, highlight=False, soft_wrap=True, markup=False)
+
+    if config.gate == "update":
+        halves = ", ".join(_half(one) for one in ran)
+        text = f"Half of the correlation is erased at a strength of: {halves}"
         console.print(text, highlight=False, soft_wrap=True, markup=False)
+    gone = [place for place, one in enumerate(ran) if one.left < _NOTHING]
+    least = min(one.left for one in ran)
+    say(
+        gone,
+        f"the states decayed before they were stored, to {least:.1e} of where they began: "
+        "correlations are those of almost nothing. Raise the gain of the activation.",
+    )
+    lost = [place for place, one in enumerate(ran) if not one.erasure.kept and place not in gone]
+    say(
+        lost,
+        "without a pulse, too, states do not stay clearly more alike to themselves than to the "
+        "others: nothing to erase. Ask for a cell that holds its states, or for more memories.",
+    )

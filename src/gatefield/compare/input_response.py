@@ -9,9 +9,10 @@ import equinox as eqx
 import numpy as np
 
 from gatefield.cells import AbstractCell
+from gatefield.cells.base import check_drive
 from gatefield.compare.exponents import state_kinds
 from gatefield.compare.stations import Station, stations
-from gatefield.core.checks import as_number, check_choice, check_count, check_seed
+from gatefield.core.checks import as_number, check_count, check_seed
 from gatefield.core.errors import refuse
 from gatefield.core.results import AbstractResult, Status, quantity
 from gatefield.core.types import Bool, Float, HostArray, Int
@@ -46,7 +47,10 @@ class InputResponse(AbstractResult):
     active
         Which of the networks had not come to rest.
     lower, upper
-        Intervals of strengths in which no fixed point is stable (`phases.unstable_inputs`).
+        Intervals of strengths in which no fixed point is stable (`phases.unstable_inputs`);
+        infinity where one goes on beyond ``searched``.
+    searched
+        The largest strength at which fixed points were looked for; NaN if they were not.
     cell, drive, is_map
         What was driven, where, and whether time counts steps.
     status
@@ -79,6 +83,7 @@ class InputResponse(AbstractResult):
     )
     lower: Float[HostArray, " window"] = eqx.field(metadata=quantity("window"))
     upper: Float[HostArray, " window"] = eqx.field(metadata=quantity("window"))
+    searched: Float[HostArray, ""] = eqx.field(metadata=quantity())
     cell: AbstractCell
     drive: str = eqx.field(static=True)
     is_map: bool = eqx.field(static=True)
@@ -115,8 +120,14 @@ class InputResponse(AbstractResult):
 
     @property
     def effect_on_networks(self) -> str:
-        """The same by the largest networks, of which changes below two standard errors are none."""
-        sure = np.abs(self.mean_rates) > 2 * np.nan_to_num(self.mean_errors)
+        """The same by the largest networks, of which changes below two standard errors are none.
+
+        Of a single network the error is that within its run.
+        """
+        errors = self.mean_errors
+        if self.rates.shape[-1] == 1 and self.sizes.size:
+            errors = self.rate_errors[int(np.argmax(self.sizes)), :, 0]
+        sure = np.abs(self.mean_rates) > 2 * errors
         return effect_of(np.where(sure, self.mean_rates, 0.0))
 
 
@@ -145,10 +156,10 @@ def effect_of(exponents: Float[HostArray, " strength"]) -> str:
 
 def input_response(
     cell: AbstractCell,
-    strengths: Sequence[float] = STRENGTHS,
+    strengths: float | Sequence[float] = STRENGTHS,
     *,
     drive: str | None = None,
-    sizes: Sequence[int] = (400,),
+    sizes: int | Sequence[int] = (400,),
     networks: int = 4,
     t_max: float = 100.0,
     burn_in: float = 200.0,
@@ -189,7 +200,8 @@ def input_response(
     Raises
     ------
     InvalidInputError
-        For an unknown drive, or strengths that are negative or do not ascend.
+        For a cell without drives, an unknown drive, or strengths that are negative or do not
+        ascend.
 
     Assumptions
     -----------
@@ -201,10 +213,10 @@ def input_response(
     ----------
     Krishnamurthy, Can and Schwab, Phys. Rev. X 12, 011011 (2022), Sec. V B 4, Fig. 5.
     """
-    drive = check_choice("drive", cell.drive_names[0] if drive is None else drive, cell.drive_names)
+    drive = check_drive(cell, drive)
     values = _checked(strengths)
     networks, seed = check_count("networks", networks), check_seed(seed)
-    sizes = tuple(check_count("sizes", n) for n in sizes)
+    sizes = tuple(check_count("sizes", n, at_least=2) for n in np.atleast_1d(sizes).tolist())
     t_max = as_number("t_max", t_max, positive=True)
     burn_in = as_number("burn_in", burn_in, positive=True)
     inputs = {value: {drive: GaussianInput(variance=value**2)} for value in values if value}
@@ -220,7 +232,12 @@ def input_response(
     )
     if windows and report is not None:
         report("fixed points")
-    ends = unstable_inputs(cell, drive, seed=seed) if windows else None
+    ends = None
+    if windows:
+        # At least as far as was asked for; without a strength the default range does.
+        ends = unstable_inputs(cell, drive, seed=seed)
+        if values[-1] > ends.largest:
+            ends = unstable_inputs(cell, drive, largest=values[-1], seed=seed)
     last = [one.states[-1] for one in found]
     good = [state.status is Status.OK for state in last]
 
@@ -241,6 +258,7 @@ def input_response(
         active=np.array([one.moving if sizes else np.zeros(0, bool) for one in found]),
         lower=np.zeros(0) if ends is None else ends.lower,
         upper=np.zeros(0) if ends is None else ends.upper,
+        searched=np.asarray(np.nan) if ends is None else ends.largest,
         cell=cell,
         drive=drive,
         is_map=last[0].is_map,
@@ -249,8 +267,9 @@ def input_response(
     )
 
 
-def _checked(strengths: Sequence[float]) -> tuple[float, ...]:
-    values = tuple(as_number("strengths", value, nonnegative=True) for value in strengths)
+def _checked(strengths: float | Sequence[float]) -> tuple[float, ...]:
+    given = np.atleast_1d(np.asarray(strengths, dtype=object)).tolist()
+    values = tuple(as_number("strengths", value, nonnegative=True) for value in given)
     if not values or any(b <= a for a, b in zip(values[:-1], values[1:], strict=True)):
         refuse("strengths", strengths, "one or more ascending numbers", "For instance (0, 0.1, 1).")
     return values

@@ -12,7 +12,6 @@ from types import ModuleType
 from gatefield.core.checks import check_choice
 
 FIGURES = {
-    "complexity": "fixed points proliferate before chaos appears, and how many there are",
     "fig01": "Jacobian spectra of the gated RNN: slow modes, pinching, and where there is none",
     "fig02": "gates make integrators: input along slow modes is kept, along fast ones it decays",
     "fig03": "Lyapunov spectra, dimension and largest exponent through both transitions to chaos",
@@ -26,6 +25,7 @@ FIGURES = {
     "fig11": "chaotic transients: how long they last against N on both sides of the line",
     "fig12": "fixed points that biases make, and when they are stable",
     "fig13": "critical lines with biases and with static inputs",
+    "complexity": "fixed points proliferate before chaos appears, and how many there are",
     "marginal": "switch-like update gates: the exponent tends to zero",
     "schroedinger": "the exponent of the vanilla network as a bound state of its own dynamics",
 }

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from gatefield.cells import GatedRNN
-from gatefield.compare import Settling, compare_sizes, settle
+from gatefield.compare import REST, Settling, compare_sizes, settle
 from gatefield.figures.base import Report, verdict
 from gatefield.theory.rmt import spectral_boundary
 from gatefield.theory.static import StaticMeanField, solve_static
@@ -66,6 +66,19 @@ class BiasedPoint(NamedTuple):
         return abs(float(self.theory.radius) - 1) > CLEAR
 
     @property
+    def long_enough(self) -> bool:
+        """Whether what decays as slowly as theory's leading edge is gone by the end."""
+        if not self.theory.stable:
+            return True
+        edge = float(spectral_boundary(self.theory, resolution=_FINE).leading_edge)
+        return bool(np.exp(edge * self.networks.t_max) < REST)
+
+    @property
+    def judged(self) -> bool:
+        """Whether what networks did can speak for or against theory."""
+        return self.clear and self.long_enough
+
+    @property
     def agrees(self) -> bool:
         """Whether most networks rest where the fixed point is stable, and move where it is not."""
         return (np.mean(self.networks.resting) > 0.5) == bool(self.theory.stable)
@@ -76,10 +89,14 @@ class BiasedPoint(NamedTuple):
         at = _place(self.where)
         radius, found = float(self.theory.radius), self.networks
         resting = int(found.resting.sum())
-        judged = verdict(self.agrees) if self.clear else "too close to one to judge"
-        told = f"{at}: rho = {radius:.3f}, {resting} of {found.speed.size} at rest, {judged}"
+        judged = self.judged
+        if judged:
+            said = verdict(self.agrees)
+        else:
+            said = f"too {'short' if self.clear else 'close to one'} to judge"
+        told = f"{at}: rho = {radius:.3f}, {resting} of {found.speed.size} at rest, {said}"
         own = {each.n: each.variance[each.resting] for each in (self.smaller, found)}
-        if self.theory.stable and self.clear and min(each.size for each in own.values()) >= _ENOUGH:
+        if self.theory.stable and judged and min(each.size for each in own.values()) >= _ENOUGH:
             one = compare_sizes(float(self.theory.variance["h"]), own)
             told += (
                 f"; D_h = {float(one.theory):.4g} | {own[found.n].mean():.4g}, N -> inf "
@@ -182,8 +199,10 @@ def points_table(points: Sequence[BiasedPoint]) -> xr.Dataset:
 
 def points_line(label: str, points: Sequence[BiasedPoint]) -> str:
     """Say at how many points networks did what theory says, and then what they did at each."""
-    clear = [one for one in points if one.clear]
-    good = sum(one.agrees for one in clear)
-    start = f"{label} networks at rest or moving as theory says at {good} of {len(clear)} points "
+    judged = [one for one in points if one.judged]
+    good = sum(one.agrees for one in judged)
+    start = f"{label} networks at rest or moving as theory says at {good} of {len(judged)} points "
     start += f"with |rho - 1| > {CLEAR:g} (N = {points[0].networks.n})"
+    if short := sum(one.clear for one in points) - len(judged):
+        start += f", and {short} that decay too slowly to be judged"
     return "\n    ".join([start, *(one.text for one in points)])

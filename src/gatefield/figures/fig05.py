@@ -281,7 +281,9 @@ def _draw_exponents(ax: Axes, results: Mapping[str, Any]) -> None:
     handles, labels = ax.get_legend_handles_labels()
     named = {text: handle for handle, text in zip(handles, labels, strict=True)}
     kept = [text for text in named if text.startswith("$") or "no stable" in text]
-    ax.legend([named[text] for text in kept], kept, fontsize=8, loc="lower left")
+    g_h = NETWORKS["induced"][0]
+    shown = [text if text.startswith("$") else rf"{text} at $g_h = {g_h:g}$" for text in kept]
+    ax.legend([named[text] for text in kept], shown, fontsize=8, loc="lower left")
     n = int(results["networks_induced"].sizes[0])
     ax.set_title(f"(e)  theory (lines), networks of $N = {n}$ (dots)", fontsize=9.5)
 

@@ -291,7 +291,7 @@ def _draw_medians(ax: Axes, table: xr.Dataset, theory: xr.Dataset) -> None:
     }
     for name, (colour, dash, label) in verticals.items():
         ax.axvline(table.attrs[name], color=colour, lw=1.2, ls=dash, label=label, zorder=0)
-    plain_times(ax)
+    plain_times(ax.yaxis)
     ax.set_xlabel(r"output-gate gain $\alpha_r$")
     ax.set_ylabel("median transient (time constants)")
     ax.set_title(rf"(a)  time to rest, $g_h = {GAIN:g}$")
@@ -345,6 +345,7 @@ def _draw_survival(ax: Axes, found: dict[float, Any]) -> None:
             curve = one.survival(int(n))
             plot_survival(curve, ax=ax, label=label, colour=colour, linestyle=dash)
     ax.set_xscale("log")
+    plain_times(ax.xaxis)
     ends = [one.lengths[np.isfinite(one.lengths)] for one in (found[a] for a in SHOWN.values())]
     ax.set_xlim(0.8 * min(each.min() for each in ends), 1.05 * max(each.max() for each in ends))
     ax.set_xlabel("time (time constants)")

@@ -68,12 +68,22 @@ def surroundings_of(vary: str, value: float, fixed: Mapping[str, Any]) -> dict[s
     -------
     dict
         Keyword arguments of `stability_line`.
+
+    Raises
+    ------
+    InvalidInputError
+        For another name, or if the rest has a value of what is varied.
     """
     check_choice("vary", vary, VARIED)
-    name = vary.rpartition("_")[0]
-    if vary.startswith("beta"):
-        return {**fixed, vary: value}
-    return {**fixed, name: {**(fixed.get(name) or {}), vary[-1]: value}}
+    name, _, drive = vary.rpartition("_")
+    of_beta = vary.startswith("beta")
+    others = fixed if of_beta else fixed.get(name) or {}
+    own = vary if of_beta else drive
+    if own in others:
+        given = vary if of_beta else f"{name}[{drive!r}]"
+        refuse(given, others[own], "no value beside those of the lines", "Leave it out.")
+    chosen = {**others, own: value}
+    return chosen if of_beta else {**fixed, name: chosen}
 
 
 def line_family(
@@ -98,7 +108,7 @@ def line_family(
         Shift of the update gate's threshold, for the marginal lines as in `marginal_line`.
     fixed
         ``beta_h``, ``beta_r``, ``input_variance``, ``bias_variance`` of all lines, as in
-        `stability_line`.
+        `stability_line`, without what is varied.
 
     Returns
     -------
@@ -107,7 +117,7 @@ def line_family(
     Raises
     ------
     InvalidInputError
-        For another name, or values that make no sense.
+        For another name, values that make no sense, or a fixed value of what is varied.
 
     Assumptions
     -----------

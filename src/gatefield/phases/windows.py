@@ -8,15 +8,15 @@ from typing import Any
 import equinox as eqx
 import numpy as np
 
-from gatefield.cells import AbstractCell, GatedRNN
-from gatefield.core.checks import check_choice, check_count
+from gatefield.cells import AbstractCell, GatedRNN, VanillaRNN
+from gatefield.cells.base import check_drive
+from gatefield.core.checks import as_number, check_count
 from gatefield.core.errors import InvalidInputError, NumericalFailureError, refuse
 from gatefield.core.results import AbstractResult, quantity
 from gatefield.core.types import Bool, Float, HostArray
 from gatefield.theory.static import solve_static, solve_static_grid
 
-_POINTS = 241  # of the closed form, which takes them all at once
-_SAMPLED = 13  # each costs seconds
+_POINTS = {"at once": 241, "gaussian": 49, "sampled": 13}  # each of the last ones costs seconds
 _PASSES, _WITHIN = 5, 25  # an interval shrinks by 24 in each
 _LARGEST, _LARGEST_SAMPLED = 10.0, 2.0  # sampled solutions are searched up to a variance of 10
 
@@ -27,10 +27,12 @@ class InputWindows(AbstractResult):
     Attributes
     ----------
     lower, upper
-        Ends of each interval, standard deviations :math:`\sigma_I` of the input over units; zero
-        or infinity where the interval goes on beyond the strengths that were looked at.
+        Ends of each interval, standard deviations :math:`\sigma_I` of the input over units; an
+        upper end of infinity says that the interval goes on beyond ``largest``.
     resolution
         How far an end may lie from where it is.
+    largest
+        The largest strength that was looked at.
     cell, drive
         What was driven, and where.
     """
@@ -38,12 +40,22 @@ class InputWindows(AbstractResult):
     lower: Float[HostArray, " window"] = eqx.field(metadata=quantity("window"))
     upper: Float[HostArray, " window"] = eqx.field(metadata=quantity("window"))
     resolution: Float[HostArray, ""] = eqx.field(metadata=quantity())
+    largest: Float[HostArray, ""] = eqx.field(metadata=quantity())
     cell: AbstractCell
     drive: str = eqx.field(static=True)
 
     def contains(self, strengths: Any) -> Bool[HostArray, "..."]:
-        """Say for each strength whether it lies in one of the intervals."""
+        """Say for each strength whether it lies in one of the intervals.
+
+        Raises
+        ------
+        InvalidInputError
+            For strengths beyond those that were looked at.
+        """
         given = np.asarray(strengths, float)[..., None]
+        if not np.all((given >= 0) & (given <= self.largest)):
+            remedy = "Ask unstable_inputs for a larger `largest`."
+            refuse("strengths", strengths, f"between 0 and {float(self.largest):g}", remedy)
         return np.any((given >= self.lower) & (given <= self.upper), axis=-1)
 
 
@@ -72,8 +84,8 @@ def unstable_inputs(
     smallest, largest
         Range of strengths besides zero; the largest is 10, or 2 where the static theory is sampled.
     points
-        Of the grid: 241, or 13 where the static theory is sampled. Windows narrower than its
-        spacing are missed.
+        Of the grid: 241 for the gated RNN, 49 for the vanilla network, 13 where the static theory
+        is sampled. Windows narrower than its spacing are missed.
     seed
         Of the sampled theory.
 
@@ -84,7 +96,7 @@ def unstable_inputs(
     Raises
     ------
     InvalidInputError
-        For an unknown drive, or a range that is none.
+        For a cell without drives, an unknown drive, or a range that is none.
     NumericalFailureError
         If the static theory has no solution at some strength.
 
@@ -99,19 +111,20 @@ def unstable_inputs(
     ----------
     Krishnamurthy, Can and Schwab, Phys. Rev. X 12, 011011 (2022), Secs. V B 4 and VII A, Fig. 5.
     """
-    check_choice("drive", drive, cell.drive_names)
-    stable, closed = _stability_of(cell, drive, seed)
+    check_drive(cell, drive)
+    stable, way = _stability_of(cell, drive, seed)
     if largest is None:
-        largest = _LARGEST if closed else _LARGEST_SAMPLED
-    if not 0 < smallest < largest < np.inf:
+        largest = _LARGEST_SAMPLED if way == "sampled" else _LARGEST
+    smallest = as_number("smallest", smallest, positive=True)
+    largest = as_number("largest", largest, positive=True)
+    if smallest >= largest:
         expected = "two positive numbers, ascending"
         refuse("smallest, largest", (smallest, largest), expected, "For instance 1e-3 and 10.")
-    number = points if points is not None else (_POINTS if closed else _SAMPLED)
-    number = check_count("points", number, at_least=2)
+    number = check_count("points", _POINTS[way] if points is None else points, at_least=2)
     grid = np.concatenate([[0.0], np.geomspace(smallest, largest, number)])
     here = stable(grid)
     edges = np.flatnonzero(here[1:] != here[:-1])
-    found = [_narrowed(stable, grid[k], grid[k + 1], closed) for k in edges]
+    found = [_narrowed(stable, grid[k], grid[k + 1], way) for k in edges]
     ends = [one[0] for one in found]
     lower = ([] if here[0] else [0.0]) + [
         end for end, k in zip(ends, edges, strict=True) if here[k]
@@ -119,13 +132,16 @@ def unstable_inputs(
     upper = [end for end, k in zip(ends, edges, strict=True) if not here[k]]
     upper += [] if here[-1] else [np.inf]
     resolution = max((one[1] for one in found), default=0.0)
-    return InputWindows(np.array(lower), np.array(upper), np.asarray(resolution), cell, drive)
+    ends_at = np.asarray(largest)
+    return InputWindows(
+        np.array(lower), np.array(upper), np.asarray(resolution), ends_at, cell, drive
+    )
 
 
 def _stability_of(
     cell: AbstractCell, drive: str, seed: int
-) -> tuple[Callable[[np.ndarray], np.ndarray], bool]:
-    """Return whether a stable fixed point exists at strengths, and whether in closed form."""
+) -> tuple[Callable[[np.ndarray], np.ndarray], str]:
+    """Return whether a stable fixed point exists at strengths, and how that is found out."""
 
     def one_by_one(strengths: np.ndarray) -> np.ndarray:
         answers = []
@@ -140,8 +156,10 @@ def _stability_of(
             answers.append(any(bool(branch.stable) for branch in branches))
         return np.array(answers)
 
+    if isinstance(cell, VanillaRNN):
+        return one_by_one, "gaussian"
     if not isinstance(cell, GatedRNN):
-        return one_by_one, False
+        return one_by_one, "sampled"
     gated = cell
 
     def gridded(strengths: np.ndarray) -> np.ndarray:
@@ -154,17 +172,17 @@ def _stability_of(
     try:
         gridded(np.array([0.1]))
     except InvalidInputError:  # the closed form does not apply: h is not Gaussian
-        return one_by_one, False
-    return gridded, True
+        return one_by_one, "sampled"
+    return gridded, "at once"
 
 
 def _narrowed(
-    stable: Callable[[np.ndarray], np.ndarray], low: float, high: float, closed: bool
+    stable: Callable[[np.ndarray], np.ndarray], low: float, high: float, way: str
 ) -> tuple[float, float]:
     """Return where stability changes between two strengths, and half the interval that is left."""
     first = bool(stable(np.array([low]))[0])
     # Many at once where that costs no more than one; halves where each costs.
-    passes, within = (_PASSES, _WITHIN) if closed else (7, 3)
+    passes, within = (_PASSES, _WITHIN) if way == "at once" else (7, 3)
     for _ in range(passes):
         inner = np.linspace(low, high, within)
         changed = np.flatnonzero(stable(inner[1:-1]) != first)

@@ -7,6 +7,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator, ScalarFormatter
 
@@ -113,7 +114,7 @@ def plot_transient_medians(
     ax.set_xscale("log")
     ax.set_yscale("log")
     plain_sizes(ax, found.sizes)
-    plain_times(ax)
+    plain_times(ax.yaxis)
     ax.set_xlabel(r"number of units $N$")
     ax.set_ylabel(_time_label(found.is_map, "median transient"))
     return ax
@@ -191,11 +192,11 @@ def plain_sizes(ax: Axes, sizes: HostArray) -> None:
     ax.set_xlim(sizes.min() / 1.25, sizes.max() * 1.25)
 
 
-def plain_times(ax: Axes) -> None:
+def plain_times(axis: Axis) -> None:
     """Label a logarithmic axis of times by numbers such as 50, 100, 200."""
-    ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    ax.yaxis.set_major_formatter(ScalarFormatter())
-    ax.yaxis.set_minor_locator(NullLocator())
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter(ScalarFormatter())
+    axis.set_minor_locator(NullLocator())
 
 
 def _longest(found: TransientLengths) -> float:

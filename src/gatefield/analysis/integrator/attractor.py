@@ -17,6 +17,7 @@ from gatefield.analysis.integrator.modes import (
     slow_subspace,
 )
 from gatefield.analysis.pulses import (
+    check_above_rounding,
     check_network,
     constant_drives,
     progress_bar,
@@ -134,7 +135,7 @@ def line_attractor(
     Raises
     ------
     InvalidInputError
-        For shapes, names or numbers that do not fit.
+        For shapes, names or numbers that do not fit, or input that drowns in rounding.
     NumericalFailureError
         If ``throw`` and a state is not finite.
 
@@ -157,9 +158,10 @@ def line_attractor(
     spacing = as_number("every", every, positive=True)
     per_record = int(whole_steps("every", spacing, step))
     held = int(whole_steps("duration", as_number("duration", duration, positive=True), step))
-    free = int(whole_steps("after", as_number("after", after, positive=True), spacing))
+    free = int(whole_steps("after", as_number("after", after, positive=True), spacing, of="every"))
     if held < 1 or free < 1:
         refuse("duration, after", (duration, after), "at least one step", "Raise them.")
+    check_above_rounding("strength", strength, held * step, network, start)
     reached, base = reached_components(network, onto), constant_drives(network, inputs)
     found = mode_spectrum(network, start, inputs, spectrum)
 

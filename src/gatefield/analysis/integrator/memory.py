@@ -18,6 +18,7 @@ from gatefield.analysis.integrator.modes import (
     reached_components,
 )
 from gatefield.analysis.pulses import (
+    check_above_rounding,
     check_network,
     constant_drives,
     progress_bar,
@@ -26,6 +27,7 @@ from gatefield.analysis.pulses import (
     whole_steps,
 )
 from gatefield.analysis.spectra import NetworkSpectrum
+from gatefield.cells.base import check_drive
 from gatefield.core.checks import as_number, as_parameter, check_choice, check_count, check_seed
 from gatefield.core.errors import NumericalFailureError, refuse
 from gatefield.core.results import AbstractResult, Status, quantity
@@ -48,12 +50,14 @@ class IntegratorMemory(AbstractResult):
     projections
         What the input moved, by its own reader: (input, strength, time). Of a mode, the difference
         from the run without input, on the left eigenvector; of a random direction, on itself.
-        In units in which linear theory says strength (e^(lambda t) - 1)/lambda during the pulse.
+        In units in which linear theory says strength (e^(lambda t) - 1)/lambda during the pulse of
+        a flow, strength (lambda^t - 1)/(lambda - 1) of a map.
         Of a complex mode, the norm in its plane.
     strengths
         Euclidean norms of the input.
     eigenvalues_real, eigenvalues_imag
-        Of each input's mode; NaN for random directions.
+        Of each input's mode, per time constant (flows) or step (maps), as `NetworkSpectrum` has
+        them; NaN for random directions.
     participation
         Number of units that carry each input pattern, (sum p^2)^2 / sum p^4.
     peaks
@@ -70,10 +74,11 @@ class IntegratorMemory(AbstractResult):
         Number of modes closer than ``slow`` to 0 (flows) or 1 (maps).
     kinds
         Of each input: "slow", "fast" or "random".
-    duration, slow, is_map, onto, drive
-        Settings; ``drive`` is empty for input that is added past every gate.
+    duration, slow, is_map
+        Settings.
     settings
-        What made the result.
+        What made the result: among others ``onto``, and ``drive``, which is empty for input that is
+        added past every gate.
     status
         OK, or DIVERGED if a state is not finite.
     """
@@ -85,12 +90,8 @@ class IntegratorMemory(AbstractResult):
     strengths: Float[HostArray, " strength"] = eqx.field(
         metadata=quantity("strength", unit="1 / time constant")
     )
-    eigenvalues_real: Float[HostArray, " input"] = eqx.field(
-        metadata=quantity("input", unit="1 / time constant")
-    )
-    eigenvalues_imag: Float[HostArray, " input"] = eqx.field(
-        metadata=quantity("input", unit="1 / time constant")
-    )
+    eigenvalues_real: Float[HostArray, " input"] = eqx.field(metadata=quantity("input"))
+    eigenvalues_imag: Float[HostArray, " input"] = eqx.field(metadata=quantity("input"))
     participation: Float[HostArray, " input"] = eqx.field(metadata=quantity("input"))
     peaks: Float[HostArray, "input strength"] = eqx.field(metadata=quantity("input", "strength"))
     memory_times: Float[HostArray, "input strength"] = eqx.field(
@@ -167,8 +168,10 @@ def integrator_memory(
         q(t) = \frac{w^\dagger\,(x(t) - x_0(t))}{w^\dagger p}, \qquad
         q(T) \approx s\,\frac{e^{\lambda T} - 1}{\lambda}
 
-    p is the part of the right eigenvector v in the components that the input reaches, w the left
-    eigenvector, x_0 the run without input. The slow modes are those closer to 0 (maps: to 1) than
+    for flows; for maps :math:`x' = F(x) + s\,p`, and
+    :math:`q(T) \approx s\,(\lambda^T - 1)/(\lambda - 1)`. Here p is the part of the right
+    eigenvector v in the components that the input reaches, w the left eigenvector, x_0 the run
+    without input. The slow modes are those closer to 0 (maps: to 1) than
     ``slow``, in the order of their participation ratio: modes that sit on few units, mostly ones
     whose update gate is shut, are the easy case. The fast one is the most extended of those that
     decay at a rate of at least ``fast``.
@@ -218,7 +221,7 @@ def integrator_memory(
     Raises
     ------
     InvalidInputError
-        For shapes, names or numbers that do not fit.
+        For shapes, names or numbers that do not fit, or input that drowns in rounding.
     NumericalFailureError
         If ``throw`` and a state is not finite.
 
@@ -245,6 +248,7 @@ def integrator_memory(
     per_record = int(whole_steps("every", spacing, step))
     held = _records("duration", duration, spacing)
     free = _records("after", after, spacing)
+    check_above_rounding("strengths", strengths, held * spacing, network, start)
     reached = reached_components(network, onto)
     row = _drive_row(network, drive, reached)
     base = constant_drives(network, inputs)
@@ -328,14 +332,14 @@ def integrator_memory(
 
 
 def _records(name: str, value: float, spacing: float) -> int:
-    return int(whole_steps(name, as_number(name, value, positive=True), spacing))
+    return int(whole_steps(name, as_number(name, value, positive=True), spacing, of="every"))
 
 
 def _drive_row(network: Network, drive: str | None, reached: HostArray) -> int | None:
     """Return the row of the cell's drive by which the input enters, None for input past gates."""
     if drive is None:
         return None
-    check_choice("drive", drive, network.cell.drive_names)
+    check_drive(network.cell, drive)
     if reached.sum() != 1:
         expected = "one component of the state, whose part of the mode is the pattern"
         refuse("onto", network.cell.state_names, expected, "Pass for instance onto=('h',).")

@@ -27,7 +27,8 @@ def mode_spectrum(
     Raises
     ------
     InvalidInputError
-        If a given spectrum is no `NetworkSpectrum` of this size, or lacks vectors.
+        If a given spectrum is no `NetworkSpectrum`, lacks vectors, or belongs to a network of other
+        units, other components of the state, or another kind of time.
     """
     if spectrum is None:
         return network_spectrum(network, state, inputs=inputs, vectors="both")
@@ -36,6 +37,11 @@ def mode_spectrum(
         refuse("spectrum", spectrum, f"a NetworkSpectrum of {network.n} units", remedy)
     if not {"left_real", "right_real"} <= set(spectrum.vectors):
         refuse("spectrum.vectors", sorted(spectrum.vectors), "both sides", remedy)
+    given, own = spectrum.right_vectors.shape[1:], (len(network.cell.state_names), network.n)
+    if given != own:
+        refuse("spectrum.right_vectors.shape[1:]", given, f"{own}, as the state has", remedy)
+    if spectrum.is_map != is_map(network):
+        refuse("spectrum.is_map", spectrum.is_map, f"{is_map(network)}, as the network", remedy)
     return spectrum
 
 

@@ -10,6 +10,7 @@ from gatefield.analysis.pulses import check_network
 from gatefield.analysis.reset.pulses import Pulse, reset_by_pulse
 from gatefield.analysis.reset.result import Erasure
 from gatefield.cells import AbstractCell, GatedRNN, LinearGatedRNN
+from gatefield.cells.base import check_drive
 from gatefield.core.checks import as_number, as_parameter, check_choice
 from gatefield.core.errors import refuse
 from gatefield.networks import Network
@@ -146,7 +147,7 @@ def check_gate(cell: AbstractCell, drive: str, gate: str) -> None:
     InvalidInputError
         If there is no such drive, or the gate's gain is zero.
     """
-    check_choice("drive", drive, cell.drive_names)
+    check_drive(cell, drive)
     own, gain = _GATES[check_choice("gate", gate, _GATES)]
     known = isinstance(cell, (GatedRNN, LinearGatedRNN)) and drive == own
     if known and not np.all(np.asarray(getattr(cell, gain, 1.0)) > 0):

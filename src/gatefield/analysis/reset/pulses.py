@@ -18,6 +18,7 @@ from gatefield.analysis.pulses import (
 )
 from gatefield.analysis.reset.result import Erasure
 from gatefield.cells import AbstractMap
+from gatefield.cells.base import check_drive
 from gatefield.core.checks import as_number, as_parameter, check_choice, check_count
 from gatefield.core.errors import NumericalFailureError, refuse
 from gatefield.core.results import Status
@@ -164,7 +165,7 @@ def _row(place: int, pulse: Any, network: Network) -> tuple[int, HostArray]:
     """Return the row of a pulse's drive and its input (N,)."""
     if not isinstance(pulse, Pulse):
         refuse(f"pulses[{place}]", pulse, "a Pulse", "Pass Pulse(drive, strength, duration).")
-    check_choice(f"pulses[{place}].drive", pulse.drive, network.cell.drive_names)
+    check_drive(network.cell, pulse.drive, f"pulses[{place}].drive")
     strength = np.asarray(as_parameter(f"pulses[{place}].strength", pulse.strength))
     if strength.shape not in ((), (network.n,)):
         expected = f"() or ({network.n},)"

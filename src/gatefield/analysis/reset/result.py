@@ -8,7 +8,10 @@ import numpy as np
 from gatefield.core.checks import as_number
 from gatefield.core.errors import refuse
 from gatefield.core.results import AbstractResult, Status, quantity
-from gatefield.core.types import Float, HostArray, Int
+from gatefield.core.types import Bool, Float, HostArray, Int
+
+_CLEAR = 0.1
+"""Least correlation, beyond two standard errors, by which a memory exceeds what others share."""
 
 
 class Erasure(AbstractResult):
@@ -99,24 +102,42 @@ class Erasure(AbstractResult):
         ends = [int(self.index_at(duration)) for duration in self.durations]
         return np.array([values[name][pulse, :, end] for pulse, end in enumerate(ends)])
 
+    @property
+    def kept(self) -> Bool[HostArray, ""]:
+        """Whether the control still holds its memories at the last time.
+
+        Its mean correlation must exceed zero and the ``background`` by 0.1 and two standard errors
+        over memories: without that there is nothing for a pulse to erase.
+        """
+        last = self.correlation[0, :, -1]
+        scatter = np.std(last, ddof=1) / np.sqrt(last.size) if last.size > 1 else 0.0
+        shared = np.maximum(np.nan_to_num(self.background[0, -1]), 0.0)
+        return np.asarray(last.mean() - shared > _CLEAR + 2.0 * scatter)
+
     def erased(self) -> Float[HostArray, " pulse"]:
-        """Return 1 - c/c_0, c a pulse's mean correlation at the last time and c_0 the control's."""
+        """Return 1 - c/c_0, c a pulse's mean correlation at the last time and c_0 the control's.
+
+        NaN where the control holds no memory (see `kept`).
+        """
         last = self.correlation[..., -1].mean(axis=1)
-        return 1.0 - last / last[0]
+        return 1.0 - last / (last[0] if self.kept else np.nan)
 
     def threshold(self, fraction: float = 0.5) -> float:
         """Return the strength from which on that fraction is erased, by linear interpolation.
 
-        Pulses are taken in the order of their size; NaN if none erases so much.
+        Pulses of each sign are taken in the order of their size, from the control on; of two
+        strengths of opposite sign the smaller is returned, with its sign. NaN if none erases so
+        much, or if the control holds no memory (see `kept`).
         """
         fraction = as_number("fraction", fraction, positive=True)
-        order = np.argsort(np.abs(self.strengths), kind="stable")
-        sizes, lost = np.abs(self.strengths)[order], self.erased()[order]
-        above = np.flatnonzero(lost >= fraction)
-        if not above.size:
-            return float("nan")
-        place = int(above[0])
-        if place == 0:
-            return float(sizes[0])
-        part = (fraction - lost[place - 1]) / (lost[place] - lost[place - 1])
-        return float(sizes[place - 1] + part * (sizes[place] - sizes[place - 1]))
+        lost, found = self.erased(), []
+        for sign in (1.0, -1.0):
+            rows = np.flatnonzero((sign * self.strengths >= 0) & np.isfinite(lost))
+            rows = rows[np.argsort(sign * self.strengths[rows], kind="stable")]
+            above = np.flatnonzero(lost[rows] >= fraction)
+            if above.size:  # never the control, which comes first and has lost nothing
+                low, high = rows[above[0] - 1], rows[above[0]]
+                part = (fraction - lost[low]) / (lost[high] - lost[low])
+                step = self.strengths[high] - self.strengths[low]
+                found.append(float(self.strengths[low] + part * step))
+        return min(found, key=abs, default=float("nan"))

@@ -92,7 +92,9 @@ def transient_lengths(
     target
         A function of the `Network` that returns the fixed point (d, N). By default it is the zero
         state where that is a fixed point; where it is not, as with biases, each run is made twice:
-        it comes to rest somewhere, and is then watched towards there.
+        it comes to rest somewhere, and is then watched towards there. Since it slows down to
+        ``still`` long after it passed the threshold, it may come to rest past ``t_max``: what is
+        not chaotic then is followed for ten times ``t_max`` and ``growth_time`` more.
     hold
         How long a run must stay within the threshold to count as ended. One that enters it just
         before ``t_max`` is watched for longer.

@@ -8,7 +8,11 @@ import equinox as eqx
 import numpy as np
 
 from gatefield.analysis.transients.runs import Outcome
-from gatefield.analysis.transients.survival import SurvivalCurve, survival_curve
+from gatefield.analysis.transients.survival import (
+    SurvivalCurve,
+    check_confidence,
+    survival_curve,
+)
 from gatefield.analysis.transients.trend import TransientTrend, transient_trend
 from gatefield.core.errors import refuse
 from gatefield.core.results import AbstractResult, Status, quantity
@@ -97,21 +101,31 @@ class TransientLengths(AbstractResult):
         Raises
         ------
         InvalidInputError
-            If no networks of n units were run.
+            If no networks of n units were run, or all of them diverged.
         """
         place = self._place(n)
         times, ended = self._runs(place)
+        if not times.size:
+            remedy = "Reduce dt, or ask for another size."
+            refuse("n", n, "a size of which a run stayed finite (all diverged)", remedy)
         return survival_curve(times, ended, confidence=confidence, is_map=self.is_map)
 
     @property
     def medians(self) -> Float[HostArray, " size"]:
-        """Median length of each size (Kaplan and Meier); infinity if half had not ended."""
-        return np.array([self.survival(int(n)).median for n in self.sizes])
+        """Median length of each size (Kaplan and Meier).
+
+        Infinity if half had not ended, NaN if all diverged.
+        """
+        return np.array([np.nan if one is None else one.median for one in self._curves()])
 
     def median_intervals(self, confidence: float = 0.95) -> Float[HostArray, "size side"]:
-        """Return the confidence interval of each median (Brookmeyer and Crowley), (size, 2)."""
-        curves = [self.survival(int(n), confidence=confidence) for n in self.sizes]
-        return np.array([one.median_interval for one in curves])
+        """Return the confidence interval of each median (Brookmeyer and Crowley), (size, 2).
+
+        NaN if all runs of a size diverged.
+        """
+        unknown = (np.nan, np.nan)
+        curves = self._curves(confidence)
+        return np.array([unknown if one is None else one.median_interval for one in curves])
 
     def trend(self, *, confidence: float = 0.95, seed: int = 0) -> TransientTrend:
         """Return how the median grows with N, by a power law and by an exponential.
@@ -128,6 +142,13 @@ class TransientLengths(AbstractResult):
         return transient_trend(
             self.sizes, lengths, ended, confidence=confidence, seed=seed, is_map=self.is_map
         )
+
+    def _curves(self, confidence: float = 0.95) -> list[SurvivalCurve | None]:
+        """Return the curve of each size, None where all runs diverged."""
+        confidence = check_confidence(confidence)
+        left = np.any(self.outcomes != Outcome.DIVERGED, axis=1)
+        pairs = zip(self.sizes, left, strict=True)
+        return [self.survival(int(n), confidence=confidence) if good else None for n, good in pairs]
 
     def _runs(self, place: int) -> tuple[HostArray, HostArray]:
         good = self.outcomes[place] != Outcome.DIVERGED

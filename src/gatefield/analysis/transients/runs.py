@@ -24,6 +24,9 @@ from gatefield.networks.network import Network, as_state, change, compilable
 _WORK = 2e10  # products of numbers between looks up from the work: some seconds
 _GREW = 3.0  # logarithm of a perturbation's growth that tells chaos from regular motion
 _BLOCKS, _SETTLING = 20, 4
+# A fixed point is known only once the run is much nearer to it than the threshold. From a distance
+# of one that takes 2.5 times as long by default, and longer where the last part of a decay is slow.
+_PATIENCE = 10  # times t_max that a run is followed in search of it
 
 Target = Callable[[Network], Any]
 
@@ -86,13 +89,15 @@ class Standing(NamedTuple):
     Attributes
     ----------
     stage
-        "seek" (where it comes to rest, if its target is not known), "watch", or "done".
+        "seek" (where it comes to rest, if its target is not known), "linger" (the same, past t_max,
+        where it still moved but was not chaotic), "watch", or "done".
     watch
         The state and what is known of it.
     target
         The fixed point, (d, N); NaN while it is sought.
     outcome
-        Of a run that is done; -1 before.
+        Of a run that is done; -1 before. Of one that lingers, what it will be unless it comes to
+        rest.
     length
         When it came to rest or was given up, in units of time (steps of maps).
     growth
@@ -119,9 +124,9 @@ def advance(plan: Plan, job: Job, standing: Standing | None) -> Standing:
         sampled = Network.sample(plan.cell, job.n, seed=seed_of(plan.seed, job), dtype=plan.dtype)
         network = compilable(sampled)
         drive = drive_of(network, plan.inputs)
-        bounds = _bounds(plan, network)
         if standing is None:
             standing = _first(plan, job, sampled, network, drive)
+        bounds = _bounds(plan, network, standing.stage)
         target = jnp.asarray(standing.target, network.dtype)
         watch = jax.tree.map(jnp.asarray, standing.watch)
         work = sum(each.size for each in network.couplings) * (4 if plan.method == "rk4" else 1)
@@ -138,7 +143,7 @@ def advance(plan: Plan, job: Job, standing: Standing | None) -> Standing:
         standing = standing._replace(watch=jax.tree.map(np.asarray, watch))
         if not np.isfinite(watch.speed):
             return standing._replace(stage="done", outcome=int(Outcome.DIVERGED))
-        if standing.stage == "seek":
+        if standing.stage in ("seek", "linger"):
             return _sought(plan, job, sampled, standing)
         return _watched(plan, job, sampled, standing)
 
@@ -170,13 +175,21 @@ def _beginning(plan: Plan, job: Job, target: HostArray) -> Watch:
     return begun(state.astype(target.dtype), target, plan.component, plan.threshold)
 
 
-def _bounds(plan: Plan, network: Network) -> Bounds:
+def _bounds(plan: Plan, network: Network, stage: str) -> Bounds:
     numbers = (plan.threshold, plan.still, plan.dt)
-    counts = (0, plan.steps, plan.hold)
+    counts = (0, _last(plan, stage), plan.hold)
     return Bounds(
         *(jnp.asarray(each) for each in counts),
         *(jnp.asarray(each, network.dtype) for each in numbers),
     )
+
+
+def _last(plan: Plan, stage: str) -> int:
+    """Return the step at which a run that still moves is looked at."""
+    if stage != "linger":
+        return plan.steps
+    # Also where t_max is far below the decay time.
+    return _PATIENCE * plan.steps + math.ceil(plan.growth_time / plan.dt)
 
 
 @eqx.filter_jit
@@ -191,9 +204,14 @@ def _sought(plan: Plan, job: Job, sampled: Network, standing: Standing) -> Stand
     if watch.calm >= plan.hold:
         target = np.asarray(watch.state)
         return Standing("watch", _beginning(plan, job, target), target)
-    if watch.number >= plan.steps and watch.calm == 0:
-        return _moving(plan, job, sampled, standing)
-    return standing
+    if watch.number < _last(plan, standing.stage) or watch.calm > 0:
+        return standing
+    if standing.stage == "linger":
+        return standing._replace(stage="done")
+    found = _moving(plan, job, sampled, standing)
+    # Without a target nobody knows whether the run has passed the threshold already. Chaos has not;
+    # all else may be the end of a decay.
+    return found if found.outcome == Outcome.CHAOTIC else found._replace(stage="linger")
 
 
 def _watched(plan: Plan, job: Job, sampled: Network, standing: Standing) -> Standing:

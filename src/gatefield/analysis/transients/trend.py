@@ -20,7 +20,7 @@ class TransientTrend(AbstractResult):
     Attributes
     ----------
     sizes
-        N of which a median is known, ascending.
+        N of which a median is known, ascending: half of the runs ended, and not all diverged.
     medians
         Of each.
     power, power_interval
@@ -129,7 +129,12 @@ def transient_trend(
 def kaplan_meier_medians(
     times: Float[HostArray, "... run"], ended: Bool[HostArray, "... run"]
 ) -> Float[HostArray, "..."]:
-    """Return the medians of many sets of runs at once, as `SurvivalCurve.median` has them."""
+    """Return the medians of many sets of runs at once, as `SurvivalCurve.median` has them.
+
+    NaN of sets without runs.
+    """
+    if not times.shape[-1]:
+        return np.full(times.shape[:-1], np.nan)
     # Of equal times those that ended come first: the others were watched for as long.
     order = np.lexsort((~ended, times), axis=-1)
     times, ended = (np.take_along_axis(each, order, axis=-1) for each in (times, ended))

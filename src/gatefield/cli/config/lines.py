@@ -53,11 +53,17 @@ class LinesConfig(BaseModel):
     point: Annotated[list[str], Parameter(negative=())] = Field(
         default_factory=list,
         description="A pair g,alpha at which networks of every value are simulated; repeat for "
-        "more.",
+        "more. Marked in the figure by a circle where all that can be judged do what theory says, "
+        "else by a cross.",
     )
     n: int = Field(400, ge=10, description="Units of each network.")
     networks: int = Field(5, ge=1, description="Networks at each point and value (odd).")
-    t_max: float = Field(200.0, ge=2, description="Duration of the simulations.")
+    t_max: float = Field(
+        200.0,
+        ge=2,
+        description="Duration of the simulations. Fixed points that decay too slowly for it are "
+        "not judged.",
+    )
     seed: int = Field(0, ge=0, description="Seed of the first network.")
     strict: bool = Field(
         False, description="Exit with 1 if networks disagree, or nothing could be judged."

@@ -34,7 +34,8 @@ class ResetConfig(CellConfig):
     )
     strengths: Annotated[list[FiniteFloat], Parameter(negative=())] = Field(
         default_factory=lambda: [0.25, 0.5, 1.0, 2.0, 4.0],
-        description="Input to the update gate; repeat for more.",
+        description="Input to the update gate; repeat for more. By default 0.25 to 4, negative for "
+        "a GRU's z and an LSTM's f, which keep the state.",
     )
     duration: Positive = Field(5.0, description="Of these pulses, steps for maps.")
     durations: Annotated[list[Positive], Parameter(negative=())] = Field(

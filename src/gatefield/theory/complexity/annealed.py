@@ -26,7 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gatefield.cells import AbstractCell
-from gatefield.core.checks import check_count, check_seed
+from gatefield.core.checks import check_count, check_ok, check_seed
 from gatefield.core.errors import NumericalFailureError, refuse
 from gatefield.core.results import AbstractResult, Status, quantity
 from gatefield.core.types import Float, HostArray
@@ -64,7 +64,8 @@ class AnnealedComplexity(AbstractResult):
     residual
         Largest relative violation of the equations.
     mean_field
-        The static solution that gave the cell, the averages and the start.
+        The static solution that gave the cell, the averages and the start. Of a result that was
+        followed to another cell it is no solution there: its status is NOT_CONVERGED.
     status
         OK, or NOT_CONVERGED.
     """
@@ -110,8 +111,8 @@ def annealed_complexity(
     Raises
     ------
     InvalidInputError
-        For the zero fixed point, cells of another kind, or inputs and biases that differ from unit
-        to unit: they are no part of what is counted.
+        For a source that is not OK, the zero fixed point, cells of another kind, or inputs and
+        biases that differ from unit to unit: they are no part of what is counted.
     NumericalFailureError
         If ``throw`` and Newton's method failed, or ended at the zero fixed point.
 
@@ -125,6 +126,7 @@ def annealed_complexity(
     if not isinstance(source, StaticMeanField | AnnealedComplexity):
         remedy = "gf.solve_static returns the solutions."
         refuse("source", source, "a StaticMeanField or an AnnealedComplexity", remedy)
+    check_ok("source", source)
     start = None if isinstance(source, StaticMeanField) else source
     base = source if isinstance(source, StaticMeanField) else source.mean_field
     if cell is not None and type(cell) is not type(base.cell):
@@ -132,7 +134,8 @@ def annealed_complexity(
     given = base.conditions
     if any(np.any(x > 0) for x in (*given.input_variance.values(), *given.bias_variance.values())):
         refuse("conditions", given, "no inputs or biases that vary", "Use gf.complexity.")
-    base = base if cell is None else replace(base, cell=cell)
+    kept = base if cell is None else replace(base, cell=cell, status=Status.NOT_CONVERGED)
+    base = replace(kept, status=Status.OK)  # its averages are where units are weighed, no more
     if max(float(each) for each in base.field_variance.values()) == 0:
         remedy = "It is one point in every network: take another solution."
         refuse("source", "the zero fixed point", "a solution with activity", remedy)
@@ -167,7 +170,7 @@ def annealed_complexity(
         log_s=log_s,
         log_t=log_t,
         residual=residual,
-        mean_field=base,
+        mean_field=kept,
         status=Status.OK if solved else Status.NOT_CONVERGED,
     )
 

@@ -15,9 +15,12 @@ from gatefield.core.checks import as_number
 from gatefield.core.errors import refuse
 from gatefield.core.results import AbstractResult, quantity
 from gatefield.core.types import Float, HostArray
+from gatefield.theory.perturbation.expansion import warn_if_large
 
 DISCONTINUOUS = float(np.sqrt(12.0))
 """From this alpha_r on the transition at g_h = 2 is not continuous."""
+_LARGEST, _LARGEST_RATIO = 0.12, 0.15
+_NONE_LEFT = 2.4  # eps at which the two terms of C_h(0) without output gate cancel
 
 
 class NearCriticalState(AbstractResult):
@@ -72,11 +75,19 @@ def near_critical_state(g_h: float, alpha_r: float = 0.0) -> NearCriticalState:
     Raises
     ------
     InvalidInputError
-        For g_h <= 2, or alpha_r >= sqrt(12), where the transition is discontinuous.
+        For g_h <= 2, or alpha_r >= sqrt(12), where the transition is discontinuous; without output
+        gate also for g_h >= 4.4, where the variance would not be positive.
+
+    Warns
+    -----
+    OutsideDomainWarning
+        Where eps/(1 - alpha_r^2/12)^2 or, for alpha_r > 0, eps/alpha_r^2 is not small: variance,
+        time or exponent may be wrong by a quarter and more.
 
     Assumptions
     -----------
-    eps << 1; for alpha_r > 0 also eps << alpha_r^2: the two forms do not commute. C_h holds for
+    eps << (1 - alpha_r^2/12)^2; for alpha_r > 0 also eps << alpha_r^2: the two forms do not
+    commute. C_h holds for
     alpha_z of order one, too (Eq. I46), checked in the separable form only; the exponent is that of
     alpha_z = 0.
 
@@ -90,6 +101,15 @@ def near_critical_state(g_h: float, alpha_r: float = 0.0) -> NearCriticalState:
         refuse("g_h", g_h, "a gain above 2", "Below, no state moves continuously.")
     if alpha >= DISCONTINUOUS:
         refuse("alpha_r", alpha_r, "below sqrt(12) = 3.4641", "The transition is discontinuous.")
+    if alpha == 0 and eps >= _NONE_LEFT:
+        refuse("g_h", g_h, "a gain near 2, below 4.4", "Solve the equations: solve_dmft.")
+    # Errors grow faster towards sqrt(12) than the leading order itself does.
+    small = eps / (1 - alpha**2 / DISCONTINUOUS**2) ** 2
+    what = "moving state near g_h = 2 at"
+    warn_if_large(f"{what} (g_h - 2)/(1 - alpha_r^2/12)^2", np.asarray(small), _LARGEST)
+    if alpha > 0:
+        ratio = np.asarray(eps / alpha**2)
+        warn_if_large(f"{what} (g_h - 2)/alpha_r^2", ratio, _LARGEST_RATIO)
     if alpha == 0:
         variance, time, power = eps / 8 - 5 * eps**2 / 96, 4 * np.sqrt(3) / eps, 1
         exponent = eps**2 / 16
