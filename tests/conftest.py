@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -21,6 +22,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 settings.register_profile("gatefield", deadline=None, derandomize=True, database=None)
 settings.load_profile("gatefield")
 
+_MANY_MAPS = 20_000
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 
 
@@ -41,6 +43,18 @@ def _figures_are_closed():
     pyplot = sys.modules.get("matplotlib.pyplot")
     if pyplot is not None:
         pyplot.close("all")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _compiled_code_is_freed():
+    """Forget compiled functions before their memory maps reach what Linux allows a process.
+
+    Each takes some of the 65,530; the compiler crashes at the next one.
+    """
+    yield
+    jax, maps = sys.modules.get("jax"), Path("/proc/self/maps")
+    if jax is not None and maps.exists() and maps.read_bytes().count(b"\n") > _MANY_MAPS:
+        jax.clear_caches()
 
 
 @pytest.fixture(autouse=True, scope="session")
