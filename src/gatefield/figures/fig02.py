@@ -298,7 +298,7 @@ def _manifold_line(manifold: xr.Dataset) -> str:
         f"drifting by {mean['drift_along']:.4f} along and {mean['drift_away']:.4f} away from it "
         f"per time constant; dimension {mean['written']:.0f} when written, {mean['dimension']:.0f} "
         f"now, of {mean['slow'] * manifold.attrs['n']:.0f} slow modes, and size x "
-        f"{mean['size']:.2f}: few directions grow, and hide the many that are kept"
+        f"{mean['size']:.2f}"
     )
 
 
