@@ -45,7 +45,7 @@ def run(config: LinesConfig, console: Console | None = None) -> int:
     """
     console = Console() if console is None else console
     folder = check_writable(config.output)
-    fixed = _fixed(config)
+    fixed = config.conditions(leave_out=config.vary)
     alphas = config.alpha_max * np.linspace(0.0, 1.0, config.alpha_points) ** 1.5
     with Console(stderr=True).status("critical lines"):
         family = line_family(
@@ -78,21 +78,6 @@ def run(config: LinesConfig, console: Console | None = None) -> int:
         config=config.model_dump_json(),
     )
     return int(config.strict and not (judged and good == len(judged)))
-
-
-def _fixed(config: LinesConfig) -> dict[str, Any]:
-    """Return biases and variances as the lines take them, without what is varied."""
-    names = {"bias_variance": "hr", "input_variance": "hrz"}
-    found: dict[str, Any] = {
-        name: {
-            drive: getattr(config, f"{name}_{drive}")
-            for drive in drives
-            if f"{name}_{drive}" != config.vary
-        }
-        for name, drives in names.items()
-    }
-    biases = {name for name in ("beta_h", "beta_r") if name != config.vary}
-    return found | {name: getattr(config, name) for name in biases}
 
 
 def _kinds(config: LinesConfig) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -41,7 +40,7 @@ def run(config: PhasesConfig, console: Console | None = None) -> int:
     """
     console = Console() if console is None else console
     folder = check_writable(config.output)
-    conditions = _conditions(config)
+    conditions = config.conditions()
     with console.status("computing the phase diagram"):
         diagram = _diagram(config, conditions)
         zoom = _zoom(config, conditions, diagram)
@@ -65,22 +64,9 @@ def run(config: PhasesConfig, console: Console | None = None) -> int:
     return int(agreeing < len(checks) and not points)
 
 
-def _conditions(config: PhasesConfig) -> dict[str, Any]:
-    return {
-        "beta_h": config.beta_h,
-        "beta_r": config.beta_r,
-        "input_variance": {
-            "h": config.input_variance_h,
-            "z": config.input_variance_z,
-            "r": config.input_variance_r,
-        },
-        "bias_variance": {"h": config.bias_variance_h, "r": config.bias_variance_r},
-    }
-
-
 def _is_plain(config: PhasesConfig) -> bool:
     """Whether nothing biases or drives h and r, so that the dynamical line is known."""
-    variances = _conditions(config)
+    variances = config.conditions()
     driven = [variances["input_variance"][name] for name in "hr"]
     return not any((config.beta_h, config.beta_r, *driven, *variances["bias_variance"].values()))
 
@@ -110,7 +96,7 @@ def _print_lines(console: Console, config: PhasesConfig, diagram: phases.PhaseDi
     """Print the critical values, and where the lines end."""
     for note in diagram.notes:
         console.print(f"Note: {note}")
-    conditions, lag, plain = _conditions(config), config.tau_r, _is_plain(config)
+    conditions, lag, plain = config.conditions(), config.tau_r, _is_plain(config)
     gains = np.array(_TABLE_GAINS)
     columns = {"unstable fixed points": phases.fixed_point_line(gains, **conditions)}
     if plain:

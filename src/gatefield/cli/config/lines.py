@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
+from pydantic import Field, FiniteFloat, model_validator
 
-from gatefield.cli.config.fields import FileName, Formats, NotNegative, Positive, default_formats
+from gatefield.cli.config.fields import FileName, Formats, Positive, default_formats
+from gatefield.cli.config.surroundings import SurroundingsConfig
 
 Varied = Literal[
     "beta_h",
@@ -25,26 +26,12 @@ _VARIANCES = (0.0, 0.01, 0.04, 0.16, 0.5)
 
 
 @Parameter(name="*")
-class LinesConfig(BaseModel):
+class LinesConfig(SurroundingsConfig):
     """Options of ``gatefield lines``; the same names, with underscores, are keys in TOML."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     vary: Varied = Field("beta_h", description="What differs from line to line.")
     value: Annotated[list[FiniteFloat], Parameter(negative=())] = Field(
         default_factory=list, description="A value of it; repeat for more. By default a few."
-    )
-    beta_h: FiniteFloat = Field(0.0, description="Bias of the activation of all lines.")
-    beta_r: FiniteFloat = Field(0.0, description="Bias of the output gate (positive opens it).")
-    bias_variance_h: NotNegative = Field(0.0, description="Variance of random biases beta_h.")
-    bias_variance_r: NotNegative = Field(0.0, description="Variance of random biases beta_r.")
-    input_variance_h: NotNegative = Field(0.0, description="Variance of a static input to h.")
-    input_variance_r: NotNegative = Field(0.0, description="Variance of a static input to r.")
-    input_variance_z: NotNegative = Field(
-        0.0, description="Variance of a static input to z, which moves marginal lines alone."
-    )
-    z_offset: FiniteFloat = Field(
-        0.0, description="Shift of the update gate's threshold: beta_z/alpha_z + mean I_z."
     )
     alpha_max: Positive = Field(15.0, description="Largest output-gate gain alpha_r.")
     alpha_points: int = Field(81, ge=2, description="Number of values of alpha_r.")

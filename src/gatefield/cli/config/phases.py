@@ -5,16 +5,15 @@ from __future__ import annotations
 from typing import Annotated
 
 from cyclopts import Parameter
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
+from pydantic import Field, model_validator
 
 from gatefield.cli.config.fields import FileName, Formats, NotNegative, Positive, default_formats
+from gatefield.cli.config.surroundings import SurroundingsConfig
 
 
 @Parameter(name="*")
-class PhasesConfig(BaseModel):
+class PhasesConfig(SurroundingsConfig):
     """Options of ``gatefield phases``; the same names, with underscores, are keys in TOML."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     g_min: Positive = Field(1.2, description="Smallest activation gain g_h.")
     g_max: Positive = Field(7.0, description="Largest activation gain g_h.")
@@ -24,16 +23,6 @@ class PhasesConfig(BaseModel):
     alpha_points: int = Field(200, ge=1, description="Number of values of alpha_r.")
     tau_r: NotNegative = Field(
         1.0, description="Time constant of the output gate; 0 is the paper's limit."
-    )
-    beta_h: FiniteFloat = Field(0.0, description="Bias of the activation function.")
-    beta_r: FiniteFloat = Field(0.0, description="Bias of the output gate (positive opens it).")
-    bias_variance_h: NotNegative = Field(0.0, description="Variance of random biases beta_h.")
-    bias_variance_r: NotNegative = Field(0.0, description="Variance of random biases beta_r.")
-    input_variance_h: NotNegative = Field(0.0, description="Variance of a static input to h.")
-    input_variance_z: NotNegative = Field(0.0, description="Variance of a static input to z.")
-    input_variance_r: NotNegative = Field(0.0, description="Variance of a static input to r.")
-    z_offset: FiniteFloat = Field(
-        0.0, description="Shift of the update gate's threshold: beta_z/alpha_z + mean I_z."
     )
     line_input_variance: Positive = Field(
         0.04, description="Variance of the input for which the input line is drawn."
