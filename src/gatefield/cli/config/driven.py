@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from typing import Literal
 
 from cyclopts import Parameter
 from pydantic import Field, model_validator
 
 from gatefield.cli.config.cell import CellConfig
-from gatefield.cli.config.fields import FileName, Formats, Positive, default_formats
+from gatefield.cli.config.fields import (
+    FileName,
+    Formats,
+    Positive,
+    ascending_numbers,
+    default_formats,
+)
 
 
 @Parameter(name="*")
@@ -64,16 +69,10 @@ class DrivenNetworksConfig(CellConfig):
             If the text cannot be read, or values are negative or do not ascend.
         """
         try:
-            if ":" in self.strengths:
-                low, high, number = self.strengths.split(":")
-                count, first, last = int(number), float(low), float(high)
-                values = tuple(first + (last - first) * k / (count - 1) for k in range(count))
-            else:
-                values = tuple(float(part) for part in self.strengths.split(","))
-            ascending = all(a < b for a, b in zip(values[:-1], values[1:], strict=True))
-            if not (values and ascending and values[0] >= 0 and math.isfinite(sum(values))):
+            values = ascending_numbers(self.strengths)
+            if values[0] < 0:
                 raise ValueError
-        except (ValueError, ZeroDivisionError):
+        except ValueError:
             raise ValueError(
                 f"strengths = {self.strengths!r}: expected value,value,... or from:to:number, "
                 "ascending and not negative. For instance 0:1:11."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, Literal, NamedTuple
 
 from cyclopts import Parameter
@@ -16,6 +15,7 @@ from gatefield.cli.config.fields import (
     Formats,
     NotNegative,
     Positive,
+    ascending_numbers,
     default_formats,
 )
 
@@ -180,17 +180,10 @@ class LyapunovConfig(DrivenConfig):
             return None
         name, _, text = (part.strip() for part in self.sweep.partition("="))
         try:
-            if ":" in text:
-                low, high, number = text.split(":")
-                count, first, last = int(number), float(low), float(high)
-                step = (last - first) / (count - 1)
-                values = tuple(first + step * k for k in range(count))
-            else:
-                values = tuple(float(part) for part in text.split(","))
-            ascending = all(a < b for a, b in zip(values[:-1], values[1:], strict=True))
-            if not (name and len(values) > 1 and ascending and math.isfinite(sum(values))):
+            values = ascending_numbers(text)
+            if not (name and len(values) > 1):
                 raise ValueError
-        except (ValueError, ZeroDivisionError):
+        except ValueError:
             raise ValueError(
                 f"sweep = {self.sweep!r}: expected name=from:to:number or name=value,value,..., "
                 "two or more ascending values. For instance g_h=1.5:4:26."
