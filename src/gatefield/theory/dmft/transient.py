@@ -23,12 +23,12 @@ from gatefield.core.types import Array, Float, HostArray
 from gatefield.networks import Network
 from gatefield.networks.inputs import Drive, drive_of
 from gatefield.networks.noise import GaussianInput
+from gatefield.numerics.revealed import FIRST_ROOM, History, reveal
 from gatefield.theory.dmft.result import TransientMeanField
 
 _DEFAULT_STEP = 0.05
 _SAVES = 200
 _CHUNKS = 50  # a run can be watched and interrupted at least so often
-_FIRST_ROOM = 64
 _NEGLIGIBLE = 1e-8  # part of an output, relative to its size, whose field is left out
 _STREAM = 0x7472616E  # keeps the samples apart from networks that the same seed may draw
 
@@ -236,19 +236,6 @@ def _problem(cell, inputs, samples, step, scheme, dtype) -> _Problem:
     )
 
 
-class _History(NamedTuple):
-    """What was asked of the couplings that read one output: orthonormal q_m and their J q_m."""
-
-    basis: Float[Array, "batch row sample"]
-    images: Float[Array, "batch row _"]
-    latest: Float[Array, "batch sample"]  # the q_m that the next step writes into the basis
-    rows: Array  # how many q_m there are without it
-
-    def with_room(self, room: int) -> _History:
-        pad = ((0, 0), (0, room - self.basis.shape[1]), (0, 0))
-        return self._replace(basis=jnp.pad(self.basis, pad), images=jnp.pad(self.images, pad))
-
-
 class _March(NamedTuple):
     """The next state to visit; state, fields and drive of the last visited; what both need."""
 
@@ -256,31 +243,7 @@ class _March(NamedTuple):
     slope: Float[Array, "batch component sample"]
     noise: Float[Array, "batch noisy sample"]
     visited: tuple[Array, Array, Array]
-    histories: tuple[_History, ...]
-
-
-def _reveal(history: _History, output: Array, fresh: Array) -> tuple[Array, _History]:
-    """Return J y of each batch's new output y, drawing J only along what is new in y."""
-    m, eps = output.shape[-1], float(jnp.finfo(output.dtype).eps)
-    put = jax.lax.dynamic_update_index_in_dim
-    # Buffers are written before they are read: so XLA does it in place.
-    basis = put(history.basis, history.latest, history.rows, 1)
-    row = history.rows + jnp.any(history.latest != 0)
-    images = put(history.images, fresh, row, 1)
-    product = jax.vmap(jnp.matmul)
-    # The second pass restores the orthogonality that rounding takes where little of y is new.
-    once = product(basis, output)
-    remainder = output - product(once, basis)
-    twice = product(basis, remainder)
-    remainder = remainder - product(twice, basis)
-    size = jnp.linalg.norm(remainder, axis=-1, keepdims=True)
-    # Rounding is no direction of its own: kept, it would destroy the basis step by step.
-    least = max(_NEGLIGIBLE, 10 * math.sqrt(m) * eps)
-    is_new = size > least * jnp.linalg.norm(output, axis=-1, keepdims=True)
-    size = jnp.where(is_new, size, 0.0)
-    latest = jnp.where(is_new, remainder / jnp.where(is_new, size, 1.0), 0.0)
-    brought = product(put(once + twice, size[:, 0], row, 1), images)
-    return brought.reshape(len(output), -1, m), _History(basis, images, latest, row)
+    histories: tuple[History, ...]
 
 
 def _normal(keys: Array, number: Any, shape: tuple[int, ...], dtype: Any) -> Array:
@@ -315,8 +278,11 @@ def _visit(problem: _Problem, keys: Array, number: Array, march: _March) -> _Mar
                 jnp.asarray(scale, dtype) * _normal(keys[:, field], number, (m,), dtype)
                 for scale, field in zip(scales, group, strict=True)
             ]
-            brought, histories[index] = _reveal(
-                histories[index], sent[:, group[0]], jnp.concatenate(fresh, axis=1)
+            brought, histories[index] = reveal(
+                histories[index],
+                sent[:, group[0]],
+                jnp.concatenate(fresh, axis=1),
+                negligible=_NEGLIGIBLE,
             )
             for place, field in enumerate(group):
                 rows[field] = brought[:, place]
@@ -350,11 +316,7 @@ def _start(problem: _Problem, keys: Array, deviations: Array) -> tuple[Array, _M
     normal = _normal(keys[:, 0], 0, (len(cell.state_names), m), dtype)
     state = deviations.astype(dtype)[:, None] * normal
     units = (state, zeros(len(cell.field_names), m), zeros(len(cell.drive_names), m))
-    room, rows = _FIRST_ROOM, jnp.zeros((), int)
-    empty = tuple(
-        _History(zeros(room, m), zeros(room, len(group) * m), zeros(m), rows)
-        for group in problem.wires.groups
-    )
+    empty = tuple(History.empty(len(keys), m, len(group), dtype) for group in problem.wires.groups)
     return keys[:, 1:], _March(state, 0 * state, zeros(len(problem.noisy), m), units, empty)
 
 
@@ -363,7 +325,7 @@ def _march(problem, keys, deviations, saved, progress) -> HostArray:
     keys, march = _start(problem, keys, jnp.asarray(deviations))
     shape = (len(keys), len(quantity_names(problem.cell)), len(saved), problem.samples)
     values = np.full(shape, np.nan, problem.dt.dtype)
-    steps, room = int(saved[-1]), _FIRST_ROOM
+    steps, room = int(saved[-1]), FIRST_ROOM
     stops = np.union1d(saved, np.arange(0, steps, max(1, steps // _CHUNKS))).tolist()
     bar = tqdm(
         total=steps + 1,
