@@ -34,6 +34,11 @@ class History(NamedTuple):
         pad = ((0, 0), (0, room - self.basis.shape[1]), (0, 0))
         return self._replace(basis=jnp.pad(self.basis, pad), images=jnp.pad(self.images, pad))
 
+    def directions(self) -> Float[Array, "batch row sample"]:
+        """Return all q_m, the latest among them; rows without one are zero."""
+        put = jax.lax.dynamic_update_index_in_dim
+        return put(self.basis, self.latest, self.rows, 1)
+
 
 def reveal(
     history: History, vector: Array, fresh: Array, *, negligible: float
@@ -63,7 +68,8 @@ def reveal(
     row = history.rows + jnp.any(history.latest != 0)
     images = put(history.images, fresh, row, 1)
     product = jax.vmap(jnp.matmul)
-    # The second pass restores the orthogonality that rounding takes where little of v is new.
+    # The second pass restores the orthogonality that rounding takes where little of v is new;
+    # without it the loss grows from direction to direction.
     once = product(basis, vector)
     remainder = vector - product(once, basis)
     twice = product(basis, remainder)

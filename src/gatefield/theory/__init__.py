@@ -1,5 +1,23 @@
 """Theory: mean-field predictions that networks confirm."""
 
-from gatefield.theory import complexity, dmft, dynamical_fold, lyapunov, perturbation, rmt, static
+from gatefield.theory import (
+    adjoint,
+    complexity,
+    dmft,
+    dynamical_fold,
+    lyapunov,
+    perturbation,
+    rmt,
+    static,
+)
 
-__all__ = ["complexity", "dmft", "dynamical_fold", "lyapunov", "perturbation", "rmt", "static"]
+__all__ = [
+    "adjoint",
+    "complexity",
+    "dmft",
+    "dynamical_fold",
+    "lyapunov",
+    "perturbation",
+    "rmt",
+    "static",
+]

@@ -1,0 +1,270 @@
+"""`solve_adjoint`: how large gradients are in a mean-field state, and how they grow."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from gatefield.cells import AbstractCell, AbstractMap
+from gatefield.core.checks import (
+    as_number,
+    check_choice,
+    check_count,
+    check_names,
+    check_ok,
+    check_seed,
+)
+from gatefield.core.errors import NumericalFailureError, OutsideDomainWarning, refuse
+from gatefield.core.results import Status
+from gatefield.core.types import Float, HostArray
+from gatefield.networks.noise import GaussianInput
+from gatefield.theory.adjoint.fixed_point import fixed_point_adjoint, mean_squared_outputs
+from gatefield.theory.adjoint.parameters import known_parameters
+from gatefield.theory.adjoint.paths import moves, resting_units, saved_times
+from gatefield.theory.adjoint.result import AdjointMeanField
+from gatefield.theory.adjoint.sampled import sampled_adjoint
+from gatefield.theory.dmft import MeanField
+from gatefield.theory.dmft.packing import warn_outside
+from gatefield.theory.rmt import spectral_boundary
+from gatefield.theory.static import StaticMeanField
+
+METHODS = ("auto", "fixed point", "sampled")
+_LARGEST_TRUNCATION = 1e-6
+
+
+def solve_adjoint(
+    mean_field: MeanField | StaticMeanField,
+    horizon: float,
+    *,
+    terminal: Mapping[str, float] | None = None,
+    source: Mapping[str, GaussianInput] | None = None,
+    method: str = "auto",
+    samples: int = 2000,
+    batches: int = 8,
+    dt: float | None = None,
+    seed: int = 0,
+    progress: bool | None = None,
+    throw: bool = True,
+) -> AdjointMeanField:
+    r"""Predict the gradients that training meets: the adjoint mean-field theory of a state.
+
+    For a loss whose readout is random and independent of the network,
+
+    .. math:: L = \sum_c w_c \cdot s_c(T) + \int c(t) \cdot s(t)\,dt ,
+
+    the adjoint a = dL/ds runs back in time, driven by the transposed couplings, which act as
+    Gaussian fields independent of the forward run,
+
+    .. math:: -\dot a = A^T a + R^T \xi + c, \qquad b = L^T a + Q^T \xi, \qquad
+        \langle \xi^a \xi^{a\prime} \rangle = \mathrm{gain}_a^2 \langle b^a b^{a\prime} \rangle ,
+
+    (maps: :math:`a_n = A_n^T a_{n+1} + R_n^T \xi_n + c_n`). With it the mean squared gradients are
+
+    .. math:: N^{-2} \sum_{ij} (dL/dJ^a_{ij})^2 = \iint C_{b^a}(t,t')\, C_{y^a}(t,t')\,dt\,dt',
+        \qquad N^{-1}\sum_i (dL/d\theta_i)^2 = \langle \textstyle(\int q\,dt)^2 \rangle ,
+
+    q being what a unit's own parameter :math:`\theta_i` adds to a and to the outputs it sends.
+
+    Parameters
+    ----------
+    mean_field
+        A `MeanField` (gf.solve_dmft) or a `StaticMeanField` (gf.solve_static), of any cell.
+    horizon
+        How far back gradients are followed, in units of the units' time constant; steps for maps.
+    terminal
+        Variance of the readout w_c by component of the state; by default 1 for the first component.
+    source
+        Readouts along the trajectory by component: `GaussianInput` of zero mean; with an infinite
+        correlation time one fixed readout at all times. Flows: weight dt (half at both ends);
+        maps: steps 1 ... T count once each.
+    method
+        "fixed point": closed form, where nothing moves; "sampled": units marched back along sampled
+        paths, exact up to sampling. "auto" takes the closed form where there is one.
+    samples, batches
+        For "sampled": units in each of several independent batches. They fluctuate as networks of
+        so many units do.
+    dt
+        For "sampled" flows: largest step; by default 0.2, less for fast units.
+    seed
+        For "sampled": same seed, same result. The closed form draws its units by it.
+    progress
+        For "sampled": True shows a progress bar, False none; by default one appears on a terminal
+        after 3 s.
+    throw
+        Raise if values are not finite or the quadrature failed; otherwise the status says so.
+
+    Returns
+    -------
+    AdjointMeanField
+        Adjoint variances and correlation functions against time before the end, mean squared
+        gradients by every coupling matrix and parameter, and the growth rate.
+
+    Raises
+    ------
+    InvalidInputError
+        For a solution whose status is not OK, a horizon too long, or options that do not fit.
+    NumericalFailureError
+        If ``throw`` and the result is not OK.
+
+    Warns
+    -----
+    OutsideDomainWarning
+        At an unstable fixed point, which networks leave, and for moving states of the separable
+        approximation outside its domain.
+
+    Assumptions
+    -----------
+    N to infinity, and gradient independence: the readout does not depend on the couplings. A
+    terminal adjoint that does (:math:`L = |h(T)|^2/2`) gives gradients several times larger than
+    this theory: `solve_dependent_adjoint` treats it. A squared error of a random readout,
+    :math:`(w \cdot h - y)^2/2`, is a random readout times the error: multiply by the mean squared
+    error. The state is stationary over the horizon. In chaos single networks lie below the mean,
+    which few dominate: :math:`\ln |a|^2` has a standard deviation of about 1 over 60 time
+    constants at N = 1000.
+
+    References
+    ----------
+    Krishnamurthy, Can and Schwab, arXiv:2007.14823, versions 1 to 3: the adjoint mean field.
+    """
+    if not isinstance(mean_field, MeanField | StaticMeanField):
+        given = type(mean_field).__name__
+        refuse("mean_field", given, "a MeanField or StaticMeanField", "Call solve_dmft first.")
+    check_ok("mean_field", mean_field)
+    cell = mean_field.cell
+    horizon = as_number("horizon", horizon, positive=True)
+    given = _terminal(cell, terminal, source)
+    sources = _sources(cell, source)
+    options: dict[str, Any] = {
+        "samples": check_count("samples", samples, at_least=2),
+        "batches": check_count("batches", batches, at_least=2),
+        "dt": None if dt is None else as_number("dt", dt, positive=True),
+        "seed": check_seed(seed),
+    }
+    at_rest = isinstance(mean_field, StaticMeanField) or not moves(mean_field)
+    lasting = all(each.is_static for each in sources.values())
+    own = "fixed point" if at_rest and lasting else "sampled"
+    chosen = own if check_choice("method", method, METHODS) == "auto" else method
+    if chosen == "fixed point" and own != "fixed point":
+        expected = "'sampled' for a state or a source that moves"
+        refuse("method", method, expected, "Use 'auto'.")
+    _warn(mean_field)
+    if chosen == "fixed point":
+        found = _closed_form(mean_field, horizon, given, sources, options)
+    else:
+        found = sampled_adjoint(
+            mean_field, horizon, terminal=given, source=sources, progress=progress, **options
+        )
+    if throw and found.status is not Status.OK:
+        remedy = "Shorten the horizon" + ("" if found.is_map else " or reduce dt")
+        raise NumericalFailureError(
+            f"solve_adjoint ended with status {found.status.value!r}. {remedy}; throw=False "
+            "returns it."
+        )
+    return found
+
+
+def _terminal(cell: AbstractCell, terminal: Any, source: Any) -> dict[str, float]:
+    if terminal is None:
+        terminal = {} if source else {cell.state_names[0]: 1.0}
+    if not isinstance(terminal, Mapping):
+        refuse("terminal", terminal, "variances by component", "Pass {name: variance}.")
+    check_names("terminal", terminal, cell.state_names)
+    given = {
+        name: as_number(f"terminal[{name!r}]", value, nonnegative=True)
+        for name, value in terminal.items()
+    }
+    if not any(given.values()) and not source:
+        refuse("terminal", given, "a positive variance, or a source", "Nothing is read out.")
+    return given
+
+
+def _sources(cell: AbstractCell, source: Any) -> dict[str, GaussianInput]:
+    if source is None:
+        return {}
+    if not isinstance(source, Mapping):
+        refuse("source", source, "readouts by component", "Pass {name: GaussianInput(...)}.")
+    check_names("source", source, cell.state_names)
+    for name, value in source.items():
+        if not isinstance(value, GaussianInput):
+            refuse(f"source[{name!r}]", value, "a GaussianInput", "Give it a variance.")
+        if value.mean != 0:
+            remedy = "A mean shared by all units is no random readout."
+            refuse(f"source[{name!r}].mean", value.mean, "0", remedy)
+    return dict(source)
+
+
+def _warn(state: MeanField | StaticMeanField) -> None:
+    if isinstance(state, MeanField):
+        warn_outside(state)
+    elif not bool(state.stable):
+        warnings.warn(
+            f"solve_adjoint at an unstable fixed point (radius {float(state.radius):.3g}): expected"
+            " one below 1. Networks leave it; solve_dmft gives the state that they reach.",
+            OutsideDomainWarning,
+            stacklevel=3,
+        )
+
+
+def _by_component(
+    cell: AbstractCell, values: Mapping[str, float]
+) -> Float[HostArray, " component"]:
+    """Return named values in the order of the state's components, zero for the others."""
+    return np.array([float(values.get(name, 0.0)) for name in cell.state_names])
+
+
+def _closed_form(
+    state: MeanField | StaticMeanField,
+    horizon: float,
+    terminal: dict[str, float],
+    source: dict[str, GaussianInput],
+    options: dict[str, Any],
+) -> AdjointMeanField:
+    cell = state.cell
+    settings: dict[str, Any] = dict(state.settings) if isinstance(state, MeanField) else {}
+    own_step = float(settings["dt"]) if settings.get("scheme") == "euler" else None
+    if isinstance(cell, AbstractMap):
+        check_count("horizon (steps of a map)", horizon)
+    elif own_step is not None and abs(horizon / own_step - round(horizon / own_step)) > 1e-6:
+        refuse("horizon", horizon, f"a whole number of steps of {own_step:g}", "Round it.")
+    step = 1.0 if isinstance(cell, AbstractMap) else own_step
+    times = saved_times(horizon, step)
+    units = resting_units(state, samples=options["samples"], seed=options["seed"])
+    found = fixed_point_adjoint(
+        cell,
+        units,
+        spectral_boundary(state),
+        times=times,
+        horizon=horizon,
+        terminal=_by_component(cell, terminal),
+        source=_by_component(cell, {name: each.variance for name, each in source.items()}),
+        dt=own_step,
+    )
+    sent = mean_squared_outputs(cell, units)
+    integrated = {
+        **{f"J_{name}": sent[name] * found.fields[name] for name in cell.field_names},
+        **{name: found.parameters[name] for name in known_parameters(cell)},
+    }
+    finite = all(np.all(np.isfinite(each)) for each in found.covariance.values())
+    status = Status.OK if found.truncation < _LARGEST_TRUNCATION else Status.NOT_CONVERGED
+    variance = {name: np.diag(found.covariance[f"a_{name}"]).copy() for name in cell.state_names}
+    exact = {name: np.zeros_like(value) for name, value in found.covariance.items()}
+    return AdjointMeanField(
+        times=times,
+        adjoint_variance=variance,
+        adjoint_standard_error={name: np.zeros_like(times) for name in variance},
+        covariance=found.covariance,
+        standard_error=exact,
+        gradient_variance={name: np.asarray(value) for name, value in integrated.items()},
+        gradient_standard_error={name: np.zeros(()) for name in integrated},
+        batch_growth=np.zeros(0),
+        truncation=np.asarray(found.truncation),
+        terminal=terminal,
+        source=source,
+        method="fixed point",
+        mean_field=state,
+        status=status if finite else Status.DIVERGED,
+        settings=(("horizon", horizon), ("samples", options["samples"]), ("seed", options["seed"])),
+    )

@@ -1,0 +1,187 @@
+"""The adjoint of states that move: exact recursions, twice the Lyapunov exponent, and networks."""
+
+import math
+
+import numpy as np
+import pytest
+
+import gatefield as gf
+from gatefield.core.errors import InvalidInputError, NumericalFailureError
+from gatefield.core.results import Status
+from gatefield.theory.adjoint import solve_adjoint
+
+NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(80)
+WEIGHTS = WEIGHTS / WEIGHTS.sum()
+
+
+def slope_correlation(g, variance, covariance):
+    """Return the mean of phi'(x) phi'(y), phi = tanh(g x), for Gaussians by Gauss-Hermite sums."""
+    common, own = np.sqrt(abs(covariance)), np.sqrt(max(variance - abs(covariance), 0.0))
+
+    def inner(sign):
+        return (g / np.cosh(g * (own * NODES + sign * common * NODES[:, None])) ** 2) @ WEIGHTS
+
+    return float(WEIGHTS @ (inner(1) * inner(np.sign(covariance))))
+
+
+def vanilla_adjoint(solution, horizon, dt):
+    """Return E a^2 of the vanilla network from (1 + d_s)(1 + d_s') C = <phi' phi'> C, cell by cell.
+
+    Each cell of the grid is integrated by e^-s and the trapezoidal rule for the right-hand side.
+    """
+    steps, g = round(horizon / dt), float(solution.cell.g)
+    covariance = solution.at("h", dt * np.arange(steps + 1))
+    P = [slope_correlation(g, covariance[0], each) for each in covariance]
+    decay, k = math.exp(-dt), (1 - math.exp(-dt)) ** 2 / 4
+    C = np.zeros((steps + 1, steps + 1))
+    C[0] = C[:, 0] = np.exp(-dt * np.arange(steps + 1))
+    for i in range(1, steps + 1):
+        for j in range(1, i + 1):
+            before = C[i - 1, j - 1]
+            right = P[i - j] * before + P[abs(i - 1 - j)] * C[i - 1, j] + P[i - j + 1] * C[i, j - 1]
+            moved = decay * (C[i - 1, j] + C[i, j - 1]) - decay**2 * before + k * right
+            C[i, j] = C[j, i] = moved / (1 - k * P[i - j])
+    return np.diag(C)
+
+
+def test_the_vanilla_network_in_chaos_follows_its_own_equation():
+    solution = gf.solve_dmft(gf.VanillaRNN(2.0))
+    coarse = vanilla_adjoint(solution, 5.0, 0.1)[-1]
+    fine = vanilla_adjoint(solution, 5.0, 0.05)[-1]
+    exact = fine + (fine - coarse) / 3  # second order
+    found = solve_adjoint(solution, 5.0, samples=2000, batches=24, seed=3)
+    error = float(found.adjoint_standard_error["h"][-1])
+    assert abs(found.adjoint_variance["h"][-1] - exact) < 4 * error
+    assert error < 0.08 * exact
+    assert found.method == "sampled"
+
+
+def exact_map(gain):
+    """Return q = <h^2> and chi = gain^2 <phi'^2> of h' = tanh(u), <u^2> = gain^2 q."""
+    q = 1.0
+    for _ in range(500):
+        u = gain * math.sqrt(q) * NODES
+        q = float(WEIGHTS @ np.tanh(u) ** 2)
+    return q, float(gain**2 * WEIGHTS @ (1 - np.tanh(gain * math.sqrt(q) * NODES) ** 2) ** 2)
+
+
+@pytest.mark.parametrize("gain", [0.8, 2.0])
+def test_the_elman_network_multiplies_by_chi_each_step(gain):
+    # a_n = J^T phi'(u_n) a_n+1: each step back multiplies by gain^2 <phi'^2>, exactly.
+    cell, horizon = gf.ElmanRNN(gain=gain), 8
+    _, chi = exact_map(gain)
+    found = solve_adjoint(
+        gf.solve_dmft(cell, dtype="float64"), horizon, method="sampled", samples=2000, batches=16
+    )
+    expected = chi**found.times
+    error = found.adjoint_standard_error["h"]
+    assert np.array_equal(found.times, np.arange(9))
+    assert np.all(np.abs(found.adjoint_variance["h"] - expected) < 4 * error + 1e-3 * expected)
+    if gain > 1:
+        # b_n = phi' a_n+1 decorrelates between steps, and so do the outputs.
+        q, _ = exact_map(gain)
+        coupling = q * sum(chi**k for k in range(1, 9)) / gain**2
+        own = float(found.gradient_standard_error["J_h"])
+        assert abs(found.gradient_variance["J_h"] - coupling) < 4 * own + 1e-2 * coupling
+
+
+def test_growth_tends_to_twice_the_largest_lyapunov_exponent():
+    # Of the Elman map the exponent is ln(chi) / 2 exactly, and so are adjoints at every step.
+    cell = gf.ElmanRNN(gain=2.0)
+    solution = gf.solve_dmft(cell, dtype="float64")
+    found = solve_adjoint(solution, 20, samples=2000, batches=8)
+    _, chi = exact_map(2.0)
+    twice = 2 * float(gf.mean_field_lyapunov(solution).exponent)
+    assert twice == pytest.approx(math.log(chi), abs=0.02)
+    assert abs(found.growth_rate - math.log(chi)) < 4 * found.growth_standard_error + 2e-3
+
+
+def test_a_source_with_a_memory_is_integrated_along_the_trajectory():
+    # Without coupling a' = -a + c back in time, <c c'> = e^-|s - s'| / 2:
+    # E a^2 = integral of e^-(x + y) e^-|x - y| / 2 over x, y < t.
+    state = gf.solve_static(gf.VanillaRNN(0.0))[0]
+    source = {"h": gf.GaussianInput(variance=0.5, correlation_time=1.0)}
+    found = solve_adjoint(state, 3.0, source=source, samples=4000, batches=16, dt=0.1)
+    t = np.linspace(0, 3.0, 1201)
+    kernel = 0.5 * np.exp(-np.add.outer(t, t) - np.abs(np.subtract.outer(t, t)))
+    expected = np.trapezoid(np.trapezoid(kernel, t), t)
+    error = float(found.adjoint_standard_error["h"][-1])
+    # Between its nodes the source is a straight line: its variance is low by dt / 4 there.
+    assert abs(found.adjoint_variance["h"][-1] - expected) < 4 * error + 0.01 * expected
+
+
+def test_each_seed_has_its_own_result_and_the_same_one_again():
+    solution = gf.solve_dmft(gf.VanillaRNN(2.0))
+    options = {"samples": 100, "batches": 2}
+    first, again, other = (
+        solve_adjoint(solution, 2.0, seed=seed, **options).adjoint_variance["h"]
+        for seed in (1, 1, 2)
+    )
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_what_the_result_says_of_itself():
+    solution = gf.solve_dmft(gf.VanillaRNN(2.0))
+    found = solve_adjoint(solution, 4.0, samples=200, batches=3)
+    dataset = found.to_dataset()
+    assert found.horizon == pytest.approx(4.0)
+    assert found.batch_growth.shape == (3,)
+    assert set(found.gradient_variance) == {"J_h", "g", "beta"}
+    assert dict(found.settings)["scheme"] == "rk4"
+    assert any("growth" in name for name in dataset.variables)
+
+
+def test_adjoints_that_overflow_have_a_status():
+    solution = gf.solve_dmft(gf.ElmanRNN(gain=50.0))
+    options = {"samples": 100, "batches": 2}
+    with np.errstate(all="ignore"):
+        found = solve_adjoint(solution, 600, throw=False, **options)
+        assert found.status is Status.DIVERGED
+        with pytest.raises(NumericalFailureError, match="Shorten the horizon"):
+            solve_adjoint(solution, 600, **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"horizon": -1.0}, "horizon = -1.0"),
+        ({"terminal": {"x": 1.0}}, "terminal"),
+        ({"terminal": {"h": 0.0}}, "a positive variance, or a source"),
+        ({"terminal": 1.0}, "variances by component"),
+        ({"source": {"h": 1.0}}, "a GaussianInput"),
+        ({"source": {"h": gf.GaussianInput(variance=1.0, mean=1.0)}}, "mean"),
+        ({"method": "fixed point"}, "'sampled' for a state or a source that moves"),
+        ({"method": "closed"}, "method = 'closed'"),
+        ({"samples": 1}, "samples = 1"),
+        ({"batches": 1}, "batches = 1"),
+        ({"horizon": 1e6}, "paths of 32768 points"),
+    ],
+    ids=str,
+)
+def test_bad_options_are_refused(options, message, moving_vanilla):
+    arguments = {"horizon": 2.0, **options}
+    with pytest.raises(InvalidInputError, match=message.replace("(", r"\(")):
+        solve_adjoint(moving_vanilla, **arguments)
+
+
+@pytest.fixture(scope="module")
+def moving_vanilla():
+    return gf.solve_dmft(gf.VanillaRNN(2.0))
+
+
+def test_what_is_no_solution_is_refused():
+    with pytest.raises(InvalidInputError, match="a MeanField or StaticMeanField"):
+        solve_adjoint(gf.VanillaRNN(2.0), 1.0)
+
+
+def test_the_horizon_of_a_map_counts_steps():
+    solution = gf.solve_dmft(gf.ElmanRNN(gain=2.0))
+    with pytest.raises(InvalidInputError, match="whole number of steps"):
+        solve_adjoint(solution, 2.5)
+
+
+def test_gains_of_zero_have_no_gradient_to_report():
+    found = solve_adjoint(gf.solve_static(gf.GRU(gain_r=0.0, bias_n=0.3))[-1], 3)
+    assert "gain_r" not in found.gradient_variance
+    assert "gain_n" in found.gradient_variance
