@@ -39,17 +39,20 @@ class AdjointMeanField(AbstractResult):
     batch_growth
         Growth rate of each batch of a sampled solution; empty for the closed form.
     truncation
-        Relative error of the closed form's quadrature; zero for sampled solutions.
+        Relative error of the closed form's quadrature, or of the lag equations' grid; zero for
+        sampled solutions.
     terminal
         Variance of the terminal adjoint, by component.
     source
         What enters along the trajectory, by component.
     method
-        "fixed point" (closed form) or "sampled" (exact up to sampling).
+        "fixed point" (closed form), "lag equations" (exact; parameters with a standard error were
+        sampled), or "sampled" (exact up to sampling).
     mean_field
         The solution that the gradients belong to.
     status
-        OK; DIVERGED if values are not finite; NOT_CONVERGED if the truncation exceeds 1e-6.
+        OK; DIVERGED if values are not finite; NOT_CONVERGED if the truncation exceeds 1e-6 (1e-3
+        for the lag equations).
     settings
         What made it: horizon, and for "sampled" samples, batches, step, seed.
     """
@@ -107,7 +110,7 @@ class AdjointMeanField(AbstractResult):
 
     @property
     def growth_standard_error(self) -> float:
-        """Sampling error of `growth_rate`; zero in closed form."""
+        """Sampling error of `growth_rate`; zero unless sampled."""
         if self.batch_growth.size == 0:
             return 0.0
         return float(self.batch_growth.std(ddof=1) / np.sqrt(self.batch_growth.size))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -15,7 +14,14 @@ from gatefield.core.types import Array, Float, HostArray
 from gatefield.numerics.revealed import History, reveal
 from gatefield.theory.adjoint.march import field_stages
 from gatefield.theory.adjoint.plan import CHUNK, room_for
-from gatefield.theory.dmft.marching import NEGLIGIBLE, March, Units, visit, with_room_for
+from gatefield.theory.dmft.marching import (
+    NEGLIGIBLE,
+    March,
+    Units,
+    fresh_images,
+    visit,
+    with_room_for,
+)
 
 
 class Record(NamedTuple):
@@ -213,12 +219,11 @@ def _pull(units, keys, step, known, stages, pulled, count, histories):
         places = np.array(stage)
         _, by_field, _ = _transposed(units, step, pulled, xi, b)
         b = b.at[:, places].set(by_field[:, places])
-        drawn = jax.vmap(jax.vmap(lambda key: jax.random.fold_in(key, count)))(keys[:, places])
-        fresh = jax.vmap(jax.vmap(lambda key: jax.random.normal(key, (m,))))(drawn)
+        fresh = fresh_images(keys, count, stage, units).reshape(-1, m)
         brought, history = reveal(
             history,
             b[:, places].reshape(-1, m),
-            fresh.reshape(-1, m) / math.sqrt(m),
+            fresh,
             negligible=NEGLIGIBLE,
         )
         brought = brought.reshape(batches, len(stage), m)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from collections.abc import Mapping
 from typing import Any
@@ -22,6 +23,7 @@ from gatefield.core.results import Status
 from gatefield.core.types import Float, HostArray
 from gatefield.networks.noise import GaussianInput
 from gatefield.theory.adjoint.fixed_point import fixed_point_adjoint, mean_squared_outputs
+from gatefield.theory.adjoint.lag_equations import closes, lag_adjoint
 from gatefield.theory.adjoint.parameters import known_parameters
 from gatefield.theory.adjoint.paths import moves, resting_units, saved_times
 from gatefield.theory.adjoint.result import AdjointMeanField
@@ -31,8 +33,8 @@ from gatefield.theory.dmft.packing import warn_outside
 from gatefield.theory.rmt import spectral_boundary
 from gatefield.theory.static import StaticMeanField
 
-METHODS = ("auto", "fixed point", "sampled")
-_LARGEST_TRUNCATION = 1e-6
+METHODS = ("auto", "fixed point", "lag equations", "sampled")
+_LARGEST_TRUNCATION = {"fixed point": 1e-6, "lag equations": 1e-3}
 
 
 def solve_adjoint(
@@ -81,11 +83,15 @@ def solve_adjoint(
         correlation time one fixed readout at all times. Flows: weight dt (half at both ends);
         maps: steps 1 ... T count once each.
     method
-        "fixed point": closed form, where nothing moves; "sampled": units marched back along sampled
-        paths, exact up to sampling. "auto" takes the closed form where there is one.
+        "fixed point": closed form, where nothing moves. "lag equations": the adjoint's own two-time
+        equations where the mean field was solved by lag equations (alpha_z = 0 and the vanilla
+        network); they know the adjoint, the couplings and the biases of phi and of the output gate,
+        but no other parameter. "sampled": units marched back along sampled paths, exact up to
+        sampling. "auto" takes the first that fits; of states that solve lag equations it samples
+        the parameters that these do not know.
     samples, batches
         For "sampled": units in each of several independent batches. They fluctuate as networks of
-        so many units do.
+        so many units do: in chaos of long horizons arithmetic means need many.
     dt
         For "sampled" flows: largest step; by default 0.2, less for fast units.
     seed
@@ -145,18 +151,25 @@ def solve_adjoint(
     }
     at_rest = isinstance(mean_field, StaticMeanField) or not moves(mean_field)
     lasting = all(each.is_static for each in sources.values())
-    own = "fixed point" if at_rest and lasting else "sampled"
+    own = "sampled"
+    if at_rest:
+        own = "fixed point" if lasting else own
+    elif closes(mean_field):
+        own = "lag equations"
     chosen = own if check_choice("method", method, METHODS) == "auto" else method
-    if chosen == "fixed point" and own != "fixed point":
-        expected = "'sampled' for a state or a source that moves"
-        refuse("method", method, expected, "Use 'auto'.")
+    if chosen not in (own, "sampled"):
+        kind = "at rest" if at_rest else "that moves"
+        refuse("method", method, f"{own!r} or 'sampled' for this state {kind}", "Use 'auto'.")
     _warn(mean_field)
+    sampling: dict[str, Any] = {"terminal": given, "source": sources, "progress": progress}
     if chosen == "fixed point":
         found = _closed_form(mean_field, horizon, given, sources, options)
+    elif isinstance(mean_field, MeanField) and chosen == "lag equations":
+        found = _by_lags(mean_field, horizon, given, sources)
+        if method == "auto":
+            found = _completed(found, sampled_adjoint(mean_field, horizon, **sampling, **options))
     else:
-        found = sampled_adjoint(
-            mean_field, horizon, terminal=given, source=sources, progress=progress, **options
-        )
+        found = sampled_adjoint(mean_field, horizon, **sampling, **options)
     if throw and found.status is not Status.OK:
         remedy = "Shorten the horizon" + ("" if found.is_map else " or reduce dt")
         raise NumericalFailureError(
@@ -247,24 +260,68 @@ def _closed_form(
         **{f"J_{name}": sent[name] * found.fields[name] for name in cell.field_names},
         **{name: found.parameters[name] for name in known_parameters(cell)},
     }
-    finite = all(np.all(np.isfinite(each)) for each in found.covariance.values())
-    status = Status.OK if found.truncation < _LARGEST_TRUNCATION else Status.NOT_CONVERGED
-    variance = {name: np.diag(found.covariance[f"a_{name}"]).copy() for name in cell.state_names}
-    exact = {name: np.zeros_like(value) for name, value in found.covariance.items()}
+    return _exact(
+        state,
+        "fixed point",
+        (times, found.covariance, integrated, found.truncation),
+        (terminal, source),
+        (("horizon", horizon), ("samples", options["samples"]), ("seed", options["seed"])),
+    )
+
+
+def _by_lags(
+    state: MeanField,
+    horizon: float,
+    terminal: dict[str, float],
+    source: dict[str, GaussianInput],
+) -> AdjointMeanField:
+    found = lag_adjoint(state, horizon, _by_component(state.cell, terminal), source)
+    values = (found.times, found.covariance, found.integrals, found.truncation)
+    return _exact(state, "lag equations", values, (terminal, source), (("horizon", horizon),))
+
+
+def _completed(exact: AdjointMeanField, sampled: AdjointMeanField) -> AdjointMeanField:
+    """Return the exact result with the parameters that only the sampled one knows."""
+    rest = [name for name in sampled.gradient_variance if name not in exact.gradient_variance]
+    return dataclasses.replace(
+        exact,
+        gradient_variance=exact.gradient_variance
+        | {name: sampled.gradient_variance[name] for name in rest},
+        gradient_standard_error=exact.gradient_standard_error
+        | {name: sampled.gradient_standard_error[name] for name in rest},
+        status=exact.status if exact.status is not Status.OK else sampled.status,
+        settings=(*exact.settings, *sampled.settings[1:]),
+    )
+
+
+def _exact(
+    state: MeanField | StaticMeanField,
+    method: str,
+    values: tuple[Any, dict[str, Any], dict[str, float], float],
+    loss: tuple[dict[str, float], dict[str, GaussianInput]],
+    settings: tuple[tuple[str, object], ...],
+) -> AdjointMeanField:
+    """Return a result without sampling errors: times, covariance, gradients, truncation."""
+    times, covariance, gradients, truncation = values
+    names = state.cell.state_names
+    variance = {name: np.diag(covariance[f"a_{name}"]).copy() for name in names}
+    finite = all(np.all(np.isfinite(each)) for each in covariance.values())
+    most = _LARGEST_TRUNCATION[method]
+    status = Status.OK if truncation < most else Status.NOT_CONVERGED
     return AdjointMeanField(
         times=times,
         adjoint_variance=variance,
-        adjoint_standard_error={name: np.zeros_like(times) for name in variance},
-        covariance=found.covariance,
-        standard_error=exact,
-        gradient_variance={name: np.asarray(value) for name, value in integrated.items()},
-        gradient_standard_error={name: np.zeros(()) for name in integrated},
+        adjoint_standard_error={name: np.zeros_like(times) for name in names},
+        covariance=covariance,
+        standard_error={name: np.zeros_like(value) for name, value in covariance.items()},
+        gradient_variance={name: np.asarray(value) for name, value in gradients.items()},
+        gradient_standard_error={name: np.zeros(()) for name in gradients},
         batch_growth=np.zeros(0),
-        truncation=np.asarray(found.truncation),
-        terminal=terminal,
-        source=source,
-        method="fixed point",
+        truncation=np.asarray(truncation),
+        terminal=loss[0],
+        source=loss[1],
+        method=method,
         mean_field=state,
         status=status if finite else Status.DIVERGED,
-        settings=(("horizon", horizon), ("samples", options["samples"]), ("seed", options["seed"])),
+        settings=settings,
     )
