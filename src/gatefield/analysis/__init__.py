@@ -3,6 +3,7 @@
 from gatefield.analysis.correlations import CorrelationFunctions, correlation_functions
 from gatefield.analysis.dimension import ParticipationDimension, participation_dimension
 from gatefield.analysis.fixed_points import FixedPoints, find_fixed_points
+from gatefield.analysis.gradients import NetworkGradients, network_gradients
 from gatefield.analysis.growth import PerturbationGrowth, perturbation_growth
 from gatefield.analysis.integrator import (
     IntegratorMemory,
@@ -40,6 +41,7 @@ __all__ = [
     "LineAttractor",
     "LyapunovEnsemble",
     "LyapunovSpectrum",
+    "NetworkGradients",
     "NetworkModes",
     "NetworkSpectrum",
     "ParticipationDimension",
@@ -56,6 +58,7 @@ __all__ = [
     "line_attractor",
     "lyapunov_spectra",
     "lyapunov_spectrum",
+    "network_gradients",
     "network_spectrum",
     "participation_dimension",
     "perturbation_growth",
