@@ -166,8 +166,8 @@ def of_units(function: Callable[..., Any], cell: AbstractCell, *arrays: Array) -
 def fresh_images(keys: Array, number: Any, fields: tuple[int, ...], units: Units) -> Array:
     """Return what couplings of unit gain make of a new direction, (batch, fields * M)."""
     m, dtype = units.samples, units.dt.dtype
-    drawn = [normal(keys[:, field], number, (m,), dtype) for field in fields]
-    return jnp.concatenate(drawn, axis=1) / jnp.asarray(math.sqrt(m), dtype)
+    drawn = normal(keys[:, np.array(fields)].reshape(-1), number, (m,), dtype)
+    return drawn.reshape(len(keys), -1) / jnp.asarray(math.sqrt(m), dtype)
 
 
 def driven(units: Units, keys: Array, number: Array, noise: Array) -> tuple[Array, Array]:
