@@ -23,6 +23,7 @@ from gatefield.cli.config import (
     DrivenNetworksConfig,
     FiguresConfig,
     FixedPointsConfig,
+    GradientsConfig,
     IntegratorConfig,
     LinesConfig,
     LyapunovConfig,
@@ -160,6 +161,21 @@ def transients(*, config: TransientsConfig | None = None) -> int:
     from gatefield.cli.transients import run
 
     return run(TransientsConfig.model_validate({}) if config is None else config)
+
+
+@app.command
+def gradients(*, config: GradientsConfig | None = None) -> int:
+    """Predict how large gradients are and how they grow, or map where they vanish or explode.
+
+    For one cell it prints the adjoint back in time, the mean squared gradient by every coupling
+    matrix and parameter, and the growth rate beside twice the largest Lyapunov exponent;
+    --networks differentiates networks beside it. --plane, or --x and --y, map over two parameters
+    where gradients vanish, keep their size or explode. Each writes a figure and a netCDF file.
+    With --strict it exits with 1 unless networks agree with theory.
+    """
+    from gatefield.cli.gradients import run
+
+    return run(GradientsConfig.model_validate({}) if config is None else config)
 
 
 @app.command

@@ -17,6 +17,8 @@ from gatefield.compare.exponents import (
     variance_of,
 )
 from gatefield.compare.fixed_points import nonzero_fixed_points
+from gatefield.compare.gradient_comparison import GradientComparison
+from gatefield.compare.gradients import compare_gradients
 from gatefield.compare.harness import FEWEST, Comparison, compare, compare_sizes
 from gatefield.compare.input_response import InputResponse, effect_of, input_response
 from gatefield.compare.measures import Measure, correlation_measures, last_lag
@@ -40,6 +42,7 @@ __all__ = [
     "Comparison",
     "CorrelationCheck",
     "FixedPointCounts",
+    "GradientComparison",
     "InputResponse",
     "Measure",
     "Rates",
@@ -57,6 +60,7 @@ __all__ = [
     "check_spectrum",
     "check_transient",
     "compare",
+    "compare_gradients",
     "compare_sizes",
     "correlation_measures",
     "count_fixed_points",

@@ -26,6 +26,8 @@ FIGURES = {
     "fig12": "fixed points that biases make, and when they are stable",
     "fig13": "critical lines with biases and with static inputs",
     "complexity": "fixed points proliferate before chaos appears, and how many there are",
+    "gradients": "how large gradients are and how they grow: adjoint theory against networks",
+    "gradient_map": "where gradients vanish, keep their size or explode, over gains and biases",
     "marginal": "switch-like update gates: the exponent tends to zero",
     "schroedinger": "the exponent of the vanilla network as a bound state of its own dynamics",
 }

@@ -68,17 +68,25 @@ def reveal(
     row = history.rows + jnp.any(history.latest != 0)
     images = put(history.images, fresh, row, 1)
     product = jax.vmap(jnp.matmul)
-    # The second pass restores the orthogonality that rounding takes where little of v is new;
-    # without it the loss grows from direction to direction.
-    once = product(basis, vector)
-    remainder = vector - product(once, basis)
-    twice = product(basis, remainder)
-    remainder = remainder - product(twice, basis)
-    size = jnp.linalg.norm(remainder, axis=-1, keepdims=True)
     # Rounding is no direction of its own: kept, it would destroy the basis step by step.
     least = max(negligible, 10 * math.sqrt(m) * eps)
-    is_new = size > least * jnp.linalg.norm(vector, axis=-1, keepdims=True)
+    least = least * jnp.linalg.norm(vector, axis=-1, keepdims=True)
+    parts = product(basis, vector)
+    remainder = vector - product(parts, basis)
+
+    def again(remainder):
+        missed = product(basis, remainder)
+        return parts + missed, remainder - product(missed, basis)
+
+    # The second pass restores the orthogonality that rounding takes where little of v is new:
+    # without it the loss grows from direction to direction. Most vectors bring no direction.
+    size = jnp.linalg.norm(remainder, axis=-1, keepdims=True)
+    parts, remainder = jax.lax.cond(
+        jnp.any(size > least), again, lambda remainder: (parts, remainder), remainder
+    )
+    size = jnp.linalg.norm(remainder, axis=-1, keepdims=True)
+    is_new = size > least
     size = jnp.where(is_new, size, 0.0)
     latest = jnp.where(is_new, remainder / jnp.where(is_new, size, 1.0), 0.0)
-    brought = product(put(once + twice, size[:, 0], row, 1), images)
+    brought = product(put(parts, size[:, 0], row, 1), images)
     return brought.reshape(len(vector), -1, m), History(basis, images, latest, row)

@@ -25,6 +25,17 @@ from gatefield.plotting.fixed_points import (
     plot_speeds,
     plot_unstable_directions,
 )
+from gatefield.plotting.gradient_map import (
+    gradient_map_figure,
+    map_handles,
+    plot_gradient_map,
+)
+from gatefield.plotting.gradients import (
+    gradient_symbol,
+    plot_adjoint,
+    plot_gradient_ratios,
+    plot_growth,
+)
 from gatefield.plotting.input_response import input_response_figure, plot_input_response
 from gatefield.plotting.lyapunov import (
     plot_exponents,
@@ -49,16 +60,23 @@ __all__ = [
     "exponent_line_figure",
     "exponent_spectrum_figure",
     "family_handles",
+    "gradient_map_figure",
+    "gradient_symbol",
     "input_response_figure",
     "fixed_points_figure",
     "legend_handles",
     "line_family_figure",
+    "map_handles",
+    "plot_adjoint",
     "plot_correlation",
     "plot_dimension_convergence",
     "plot_exponent_convergence",
     "plot_exponent_spectrum",
     "plot_exponents",
     "plot_fixed_points",
+    "plot_gradient_map",
+    "plot_gradient_ratios",
+    "plot_growth",
     "plot_measured_exponents",
     "plot_input_response",
     "plot_line_family",

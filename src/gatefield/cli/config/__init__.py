@@ -5,6 +5,7 @@ from gatefield.cli.config.correlations import CorrelationsConfig
 from gatefield.cli.config.driven import DrivenNetworksConfig
 from gatefield.cli.config.figures import FiguresConfig
 from gatefield.cli.config.fixed_points import FixedPointsConfig
+from gatefield.cli.config.gradients import GradientsConfig
 from gatefield.cli.config.integrator import IntegratorConfig
 from gatefield.cli.config.lines import LinesConfig
 from gatefield.cli.config.lyapunov import LyapunovConfig
@@ -20,6 +21,7 @@ __all__ = [
     "DrivenNetworksConfig",
     "FiguresConfig",
     "FixedPointsConfig",
+    "GradientsConfig",
     "IntegratorConfig",
     "LinesConfig",
     "LyapunovConfig",
