@@ -201,6 +201,15 @@ def test_adjoints_that_overflow_have_a_status():
             solve_adjoint(solution, 600, **options)
 
 
+def test_too_few_units_for_a_horizon_are_no_solution():
+    solution = gf.solve_dmft(gf.GatedRNN(3.0))
+    options = {"method": "sampled", "samples": 60, "batches": 2}
+    found = solve_adjoint(solution, 40.0, throw=False, **options)
+    assert found.status is Status.NOT_CONVERGED
+    with pytest.raises(NumericalFailureError, match="Raise samples"):
+        solve_adjoint(solution, 40.0, **options)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

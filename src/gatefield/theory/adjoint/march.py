@@ -60,11 +60,14 @@ class Adjoint(NamedTuple):
         b, the adjoint of the fields, (time, K, M): what meets the outputs at the same time.
     parameters
         The units' own gradients by each parameter, (parameter, M).
+    directions
+        Along how many directions the transposed couplings were drawn, at most over the fields.
     """
 
     state: Float[HostArray, "time component sample"]
     fields: Float[HostArray, "time field sample"]
     parameters: Float[HostArray, "parameter sample"]
+    directions: int
 
 
 class _March(NamedTuple):
@@ -144,7 +147,8 @@ def march_back(
         states[first : first + count] = np.asarray(a)[:count]
         betas[first + later :][:count] = np.asarray(b)[:count]
         advance(min(count, steps - first))
-    return Adjoint(states, betas[: steps + 1], np.asarray(march.parameters))
+    directions = max(int(each.rows) for each in march.histories)
+    return Adjoint(states, betas[: steps + 1], np.asarray(march.parameters), directions)
 
 
 def field_stages(wires: Wiring) -> tuple[tuple[int, ...], ...]:

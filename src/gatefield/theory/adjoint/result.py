@@ -52,7 +52,8 @@ class AdjointMeanField(AbstractResult):
         The solution that the gradients belong to.
     status
         OK; DIVERGED if values are not finite; NOT_CONVERGED if the truncation exceeds 1e-6 (1e-3
-        for the lag equations).
+        for the lag equations), or if samples are too few for the horizon: adjoints went along more
+        directions than half their number.
     settings
         What made it: horizon, and for "sampled" samples, batches, step, seed.
     """

@@ -35,6 +35,8 @@ from gatefield.theory.dmft import MeanField
 from gatefield.theory.static import StaticMeanField
 from gatefield.theory.static.sampled import SampledUnits
 
+_MOST_DIRECTIONS = 0.5  # per sample: beyond, units know too much of each other's couplings
+
 # Corrections of the trapezoidal rule at both ends, which make it exact for cubics (Gregory).
 _ENDS = (3 / 8, 7 / 6, 23 / 24)
 
@@ -43,6 +45,7 @@ class _Batch(NamedTuple):
     variance: Float[HostArray, "component time"]
     covariance: Float[HostArray, "quantity time time"]
     gradients: Float[HostArray, " gradient"]
+    directions: int
 
 
 def sampled_adjoint(
@@ -97,10 +100,14 @@ def sampled_adjoint(
 
     with bar:
         each = in_threads(solved, range(batches))
-    variance, covariance, gradients = (np.stack(part) for part in zip(*each, strict=True))
+    variance, covariance, gradients, directions = (
+        np.stack(part) for part in zip(*each, strict=True)
+    )
     times = saved * grid.dt
     names = [f"a_{name}" for name in cell.state_names] + [f"b_{name}" for name in cell.field_names]
     by_name = [f"J_{name}" for name in cell.field_names] + list(known_parameters(cell))
+    few = np.any(directions > _MOST_DIRECTIONS * samples)
+    status = Status.NOT_CONVERGED if few else Status.OK
     finite = np.all(np.isfinite(variance)) and np.all(np.isfinite(gradients))
     with np.errstate(all="ignore"):
         means = [_over_batches(part) for part in (variance, covariance, gradients)]
@@ -120,7 +127,7 @@ def sampled_adjoint(
         source=source,
         method="sampled",
         mean_field=state,
-        status=Status.OK if finite else Status.DIVERGED,
+        status=status if finite else Status.DIVERGED,
         settings=(
             ("horizon", horizon),
             ("samples", samples),
@@ -205,7 +212,12 @@ def _averages(
         sums.append(np.sum((b @ b.T / m) * toeplitz(lagged)))
     names, chosen = parameter_names(cell), known_parameters(cell)
     own = [np.mean(found.parameters[names.index(name)] ** 2) for name in chosen]
-    return _Batch(np.mean(found.state[saved] ** 2, axis=-1).T, covariance, np.array([*sums, *own]))
+    return _Batch(
+        np.mean(found.state[saved] ** 2, axis=-1).T,
+        covariance,
+        np.array([*sums, *own]),
+        found.directions,
+    )
 
 
 def _lagged(path: Float[HostArray, "time sample"]) -> Float[HostArray, " lag"]:

@@ -172,6 +172,8 @@ def solve_adjoint(
         found = sampled_adjoint(mean_field, horizon, **sampling, **options)
     if throw and found.status is not Status.OK:
         remedy = "Shorten the horizon" + ("" if found.is_map else " or reduce dt")
+        if found.method == "sampled" and found.status is Status.NOT_CONVERGED:
+            remedy = "Raise samples or shorten the horizon"
         raise NumericalFailureError(
             f"solve_adjoint ended with status {found.status.value!r}. {remedy}; throw=False "
             "returns it."
