@@ -6,7 +6,11 @@ import numpy as np
 import pytest
 
 import gatefield as gf
-from gatefield.core.errors import InvalidInputError, NumericalFailureError
+from gatefield.core.errors import (
+    InvalidInputError,
+    NumericalFailureError,
+    OutsideDomainWarning,
+)
 from gatefield.core.results import Status
 from gatefield.theory.adjoint import solve_adjoint
 
@@ -167,6 +171,43 @@ def test_a_source_with_a_memory_is_integrated_along_the_trajectory():
     error = float(found.adjoint_standard_error["h"][-1])
     # Between its nodes the source is a straight line: its variance is low by dt / 4 there.
     assert abs(found.adjoint_variance["h"][-1] - expected) < 4 * error + 0.01 * expected
+
+
+def test_sources_of_short_memory_are_resolved():
+    state = gf.solve_static(gf.VanillaRNN(0.0))[0]
+    source = {"h": gf.GaussianInput(variance=1.0, correlation_time=0.1)}
+    found = solve_adjoint(state, 1.0, source=source, samples=2000, batches=8)
+    t = np.linspace(0, 1.0, 2001)
+    kernel = np.exp(-np.add.outer(t, t) - np.abs(np.subtract.outer(t, t)) / 0.1)
+    expected = np.trapezoid(np.trapezoid(kernel, t), t)
+    error = float(found.adjoint_standard_error["h"][-1])
+    assert dict(found.settings)["dt"] <= 0.01
+    assert abs(found.adjoint_variance["h"][-1] - expected) < 4 * error + 0.01 * expected
+
+
+def test_steps_too_long_for_the_units_are_refused(moving_vanilla):
+    with pytest.raises(InvalidInputError, match="at most 1"):
+        solve_adjoint(moving_vanilla, 3.0, method="sampled", dt=2.0)
+
+
+@pytest.mark.slow
+def test_fast_gates_are_stepped_finely_enough():
+    solution = gf.solve_dmft(gf.GatedRNN(3.0, alpha_r=2.0, tau_r=0.05))
+    options = {"terminal": {"r": 1.0}}
+    exact = solve_adjoint(solution, 0.5, method="lag equations", **options)
+    sampled = solve_adjoint(
+        solution, 0.5, method="sampled", samples=1000, batches=16, seed=5, **options
+    )
+    error = float(sampled.gradient_standard_error["J_r"])
+    difference = abs(sampled.gradient_variance["J_r"] - exact.gradient_variance["J_r"])
+    # A step of one time constant would miss six per cent.
+    assert error < 0.01 * exact.gradient_variance["J_r"]
+    assert difference < 4 * error + 2e-3 * exact.gradient_variance["J_r"]
+
+
+def test_paths_shorter_than_their_memory_warn(moving_vanilla):
+    with pytest.warns(OutsideDomainWarning, match="units that relax"):
+        solve_adjoint(moving_vanilla, 1e-3, method="sampled", samples=100, batches=2)
 
 
 def test_each_seed_has_its_own_result_and_the_same_one_again():

@@ -28,6 +28,7 @@ def unrolled(network, state, readout, *, steps, dt=None, method=None, drive=None
         leaves, treedef = jax.tree.flatten(cell)
         leaves = [jnp.broadcast_to(jnp.asarray(leaf), (n,)) for leaf in leaves]
         moves = jnp.zeros((steps + 1, *np.shape(state)))
+        size = 1.0 if dt is None else dt
 
         def loss(moves, couplings, leaves):
             units = jax.tree.unflatten(treedef, leaves)
@@ -50,20 +51,21 @@ def unrolled(network, state, readout, *, steps, dt=None, method=None, drive=None
                 if isinstance(cell, AbstractMap):
                     now = velocity(step, now)
                 elif method == "euler":
-                    now = now + dt * velocity(step * dt, now)
+                    now = now + size * velocity(step * size, now)
                 else:
-                    t = step * dt
+                    t = step * size
                     k1 = velocity(t, now)
-                    k2 = velocity(t + dt / 2, now + dt / 2 * k1)
-                    k3 = velocity(t + dt / 2, now + dt / 2 * k2)
-                    k4 = velocity(t + dt, now + dt * k3)
-                    now = now + dt / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
+                    k2 = velocity(t + size / 2, now + size / 2 * k1)
+                    k3 = velocity(t + size / 2, now + size / 2 * k2)
+                    k4 = velocity(t + size, now + size * k3)
+                    now = now + size / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
                 now = now + moves[step + 1]
             return jnp.sum(jnp.asarray(readout) * now)
 
         both = jax.jit(jax.value_and_grad(loss, argnums=(0, 1, 2)))
         value, (adjoint, by_coupling, by_leaf) = both(moves, couplings, leaves)
-        names = [jax.tree_util.keystr(p)[1:] for p, _ in jax.tree_util.tree_flatten_with_path(cell)[0]]
+        paths, _ = jax.tree_util.tree_flatten_with_path(cell)
+        names = [jax.tree_util.keystr(path)[1:] for path, _ in paths]
         by_leaf = dict(zip(names, by_leaf, strict=True))
         for field, gain in cell.gains().items():
             name = next((each for each in names if getattr(cell, each) is gain), None)

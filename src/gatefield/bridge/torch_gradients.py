@@ -78,7 +78,8 @@ def torch_gradients(
     Assumptions
     -----------
     The adjoint is by the state of all layers between two steps: that of a lower layer has no part
-    from what it sent upwards within the step. All activations of the run are kept.
+    from what it sent upwards within the step. All activations of the run are kept. Couplings of
+    zero do not tell the gradient by their gain, which is then left out.
 
     References
     ----------
@@ -116,10 +117,9 @@ def torch_gradients(
     names = tuple(prefix + name for prefix in _prefixes(depth) for name in cell.state_names)
     squares = totals.squares[::-1] / len(vectors)
     mean_squares = {name: np.asarray(each / len(vectors)) for name, each in totals.variance.items()}
-    couplings = [name for name in mean_squares if name not in totals.shared]
     losses = np.einsum("rdn,dn->r", vectors, run.final)
-    finite = np.all(np.isfinite(squares)) and np.all(np.isfinite(losses))
-    finite = finite and all(np.all(np.isfinite(mean_squares[name])) for name in couplings)
+    named = (*mean_squares.values(), *totals.shared.values())
+    finite = all(np.all(np.isfinite(each)) for each in (squares, losses, *named))
     status = Status.OK if finite else Status.DIVERGED
     if throw and status is not Status.OK:
         raise NumericalFailureError(
@@ -247,8 +247,9 @@ class _Run:
             gain = "gain" if self.kind == "RNN" else f"gain_{name}"
             size = float(network.cell.gains()[name])
             # Zero couplings do not tell in which direction a gain would scale them.
-            rows = np.sum(named[f"J_{name}"] * network.coupling(name), axis=1)
-            named[gain] = rows / size if size > 0 else np.full_like(rows, np.nan)
+            if size > 0:
+                rows = np.sum(named[f"J_{name}"] * network.coupling(name), axis=1)
+                named[gain] = rows / size
             bias = "bias" if self.kind == "RNN" else f"bias_{name}"
             named[bias] = split["bias_ih"][name]
         if self.kind == "GRU":

@@ -11,8 +11,8 @@ import numpy as np
 from gatefield.compare.harness import FEWEST, Comparison, compare, compare_sizes
 from gatefield.core.results import AbstractResult, quantity
 from gatefield.core.types import Bool, Float, HostArray, Int
+from gatefield.numerics.growth import growth_rate
 from gatefield.theory.adjoint import AdjointMeanField
-from gatefield.theory.adjoint.result import growth_rate
 
 _DIMS = ("size", "network")
 

@@ -114,7 +114,7 @@ def gradient_runs(
             network,
             start,
             horizon,
-            terminal=theory.terminal or {cell.state_names[0]: 0.0},
+            terminal=theory.terminal,
             source=theory.source or None,
             inputs=late,
             readouts=readouts,

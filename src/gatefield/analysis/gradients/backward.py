@@ -15,6 +15,7 @@ from gatefield.analysis.gradients.losses import Loss
 from gatefield.analysis.gradients.segment import Pulled, Run, advance, pull_back, stages_of
 from gatefield.analysis.gradients.source import Source, drawn_back
 from gatefield.cells.base import over_units
+from gatefield.cells.parameters import known_parameters, parameter_names, stacked_gains
 from gatefield.core.types import Array, Float, HostArray, States
 from gatefield.networks import Network
 
@@ -60,17 +61,9 @@ class Measured(NamedTuple):
 
     @property
     def finite(self) -> bool:
-        """Whether all numbers are finite, but for gradients by gains of zero."""
-        by_name = self.gradient_variance
-        exact = [value for name, value in by_name.items() if name not in self.parameter_names]
-        rest = [by_name[name] for name in self.parameter_names]
-        finite = all(np.all(np.isfinite(each)) for each in (self.squares, self.losses, *exact))
-        return finite and not np.any(np.isinf(rest))
-
-    @property
-    def parameter_names(self) -> tuple[str, ...]:
-        """The parameters of the cell."""
-        return tuple(self.shared_gradient_variance)
+        """Whether all numbers are finite."""
+        named = (*self.gradient_variance.values(), *self.shared_gradient_variance.values())
+        return all(np.all(np.isfinite(each)) for each in (self.squares, self.losses, *named))
 
 
 def plan_of(network: Network, steps: int, segment: int | None, readouts: int, method: str) -> Plan:
@@ -184,8 +177,8 @@ class _Totals:
 
     def __init__(self, network: Network, readouts: int, keep: bool):
         self.network, self.readouts, self.keep = network, readouts, keep
-        paths = jax.tree_util.tree_flatten_with_path(network.cell)[0]
-        self.parameters = [jax.tree_util.keystr(path).lstrip(".") for path, _ in paths]
+        names, known = parameter_names(network.cell), known_parameters(network.cell)
+        self.parameters = [(place, name) for place, name in enumerate(names) if name in known]
         self.variance: dict[str, HostArray] = {}
         self.shared: dict[str, HostArray] = {}
         self.kept: tuple[dict[str, list], dict[str, list]] = ({}, {})
@@ -199,13 +192,13 @@ class _Totals:
         names = self.network.cell.field_names
         for name, values in zip(names, by_field, strict=True):
             self._sum(self.variance, f"J_{name}", values)
-        for name, mean, common in zip(self.parameters, each, shared, strict=True):
-            self._sum(self.variance, name, mean)
-            self._sum(self.shared, name, common)
+        for place, name in self.parameters:
+            self._sum(self.variance, name, each[place])
+            self._sum(self.shared, name, shared[place])
         if self.keep:
             couplings, parameters = self.kept
-            for name, values in zip(self.parameters, by_parameter, strict=True):
-                parameters.setdefault(name, []).append(values)
+            for place, name in self.parameters:
+                parameters.setdefault(name, []).append(by_parameter[place])
             for field, name in enumerate(names):
                 rows = _of_field(self.network, carried.couplings, field)
                 couplings.setdefault(f"J_{name}", []).append(np.asarray(rows)[:used])
@@ -246,18 +239,13 @@ def _reduced(network: Network, carried: Pulled):
     if leaves:
 
         def gains(cell):
-            def own(unit):
-                named = unit.gains()
-                return jnp.stack(
-                    [jnp.asarray(named[name], network.dtype) for name in cell.field_names]
-                )
-
-            return over_units(own, cell)
+            return over_units(lambda unit: stacked_gains(unit, network.dtype), cell)
 
         each_unit = jax.tree.unflatten(treedef, [jnp.broadcast_to(leaf, (n,)) for leaf in leaves])
         values, pull = jax.vjp(gains, each_unit)
-        # A gain scales the rows of its couplings.
-        scaled = jnp.stack(rows, axis=1) / jnp.where(values == 0, jnp.nan, values)
+        # A gain scales the rows of its couplings; what a gain of zero would scale is not told.
+        shut = values == 0
+        scaled = jnp.where(shut, 0.0, jnp.stack(rows, axis=1) / jnp.where(shut, 1.0, values))
         through_gains = jax.tree.leaves(jax.vmap(pull)(scaled)[0])
         by_parameter = [
             direct + through for direct, through in zip(by_parameter, through_gains, strict=True)

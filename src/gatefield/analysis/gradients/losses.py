@@ -10,10 +10,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gatefield.core.checks import as_number, as_parameter, check_choice, check_count, check_names
+from gatefield.core.checks import as_parameter, check_choice, check_count
 from gatefield.core.errors import refuse
 from gatefield.core.types import Array, Float, HostArray
-from gatefield.networks import Network
+from gatefield.networks import GaussianInput, Network
+from gatefield.networks.readouts import check_terminal
 
 # Keeps the readouts apart from all else that the same seed may draw.
 _STREAM = 0x7465726D
@@ -51,7 +52,12 @@ class Loss(NamedTuple):
 
 
 def checked_loss(
-    loss: Any, terminal: Terminal | None, readouts: int, seed: int, network: Network
+    loss: Any,
+    terminal: Terminal | None,
+    source: Mapping[str, GaussianInput],
+    readouts: int,
+    seed: int,
+    network: Network,
 ) -> Loss:
     """Check the loss at the end of a run.
 
@@ -61,6 +67,8 @@ def checked_loss(
         "readout", "quadratic", or a function of the last state (d, N) that JAX can differentiate.
     terminal
         As `network_gradients` takes it.
+    source
+        Readouts along the run, checked.
     readouts, seed
         How many are drawn, from which seed.
     network
@@ -80,19 +88,25 @@ def checked_loss(
         return Loss("own", 1, functools.partial(_own, loss, str(network.dtype)), {})
     check_choice("loss", loss, ("readout", "quadratic"))
     if loss == "readout":
-        vectors, weights = readout_vectors(terminal, names, n, readouts, seed)
+        vectors, weights = readout_vectors(terminal, names, n, readouts, seed, source)
         return Loss("readout", len(vectors), functools.partial(_linear, vectors), weights)
     _single(readouts, "a quadratic loss")
     if terminal is not None and not isinstance(terminal, Mapping):
         remedy = "Factors by the names of components."
         refuse("terminal", type(terminal).__name__, "a mapping for a quadratic loss", remedy)
-    weights = _component_weights(terminal, names)
+    # Whoever asks for it by name wants it, also beside a source.
+    weights = check_terminal(terminal, names, None if terminal is None else source)
     factors = np.array([weights.get(name, 0.0) for name in names])[:, None]
     return Loss("quadratic", 1, functools.partial(_quadratic, factors), weights)
 
 
 def readout_vectors(
-    terminal: Terminal | None, names: tuple[str, ...], n: int, readouts: int, seed: int
+    terminal: Terminal | None,
+    names: tuple[str, ...],
+    n: int,
+    readouts: int,
+    seed: int,
+    source: Mapping[str, GaussianInput] | None = None,
 ) -> tuple[Float[HostArray, "readout component unit"], dict[str, float]]:
     """Return readouts (R, d, N), given or drawn, and the variances that they were drawn with.
 
@@ -106,6 +120,8 @@ def readout_vectors(
         The components, and the number of units.
     readouts, seed
         How many are drawn, from which seed.
+    source
+        Readouts along the run, beside which there need be none at its end.
 
     Raises
     ------
@@ -122,23 +138,12 @@ def readout_vectors(
         if readouts not in (1, len(vectors)):
             refuse("readouts", readouts, f"{len(vectors)}, those given", "Leave it out.")
         return vectors, {}
-    weights = _component_weights(terminal, names)
+    weights = check_terminal(terminal, names, source)
     with jax.enable_x64(True):
         keys = readout_keys(seed, _STREAM, readouts, len(names))
         normal = np.asarray(_normal(keys, n))
     deviations = np.sqrt([weights.get(name, 0.0) for name in names])
     return normal * deviations[:, None], weights
-
-
-def _component_weights(terminal: Mapping[str, Any] | None, names: tuple[str, ...]) -> dict:
-    """Return the variances, or factors, by component: one for the first one by default."""
-    if terminal is None:
-        return {names[0]: 1.0}
-    check_names("terminal", terminal, names)
-    return {
-        name: as_number(f"terminal[{name!r}]", value, nonnegative=True)
-        for name, value in terminal.items()
-    }
 
 
 @functools.partial(jax.jit, static_argnames="n")

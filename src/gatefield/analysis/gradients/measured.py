@@ -14,15 +14,17 @@ from gatefield.analysis.gradients.backward import differentiated, plan_of
 from gatefield.analysis.gradients.losses import Terminal, checked_loss
 from gatefield.analysis.gradients.result import NetworkGradients, saved_steps
 from gatefield.analysis.gradients.segment import Run
-from gatefield.analysis.gradients.source import checked_source
+from gatefield.analysis.gradients.source import source_of
 from gatefield.analysis.pulses import check_network, progress_bar
 from gatefield.cells import AbstractMap
+from gatefield.cells.parameters import check_parameter_names
 from gatefield.core.checks import as_number, check_choice, check_count, check_seed
 from gatefield.core.errors import NumericalFailureError, refuse
 from gatefield.core.results import Status
 from gatefield.networks import GaussianInput, LayeredNetwork, Network
 from gatefield.networks.inputs import drive_of
 from gatefield.networks.network import as_state, compilable
+from gatefield.networks.readouts import check_source
 from gatefield.networks.series import check_series
 from gatefield.numerics.steppers import STEPPERS
 
@@ -68,14 +70,15 @@ def network_gradients(
     horizon
         Duration T in units of the units' own time constant; number of steps for maps.
     terminal
-        Variance of the readout by state component, one for the first component by default; or the
-        readouts w themselves, (d, N) or (readouts, d, N).
+        Variance of the readout by state component; by default 1 for the first component, or none
+        where there is a source. Or the readouts w themselves, (d, N) or (readouts, d, N).
     source
         Readouts c along the run by state component, a `GaussianInput` of mean zero for each. Flows:
         trapezoidal weights; maps: the sum over steps 1 to T.
     loss
-        "readout", as above; "quadratic", sum_c terminal_c |s_c(T)|^2 / 2, whose adjoint at the end
-        depends on the couplings; or a function of the last state (d, N) that JAX differentiates.
+        "readout", as above; "quadratic", sum_c terminal_c |s_c(T)|^2 / 2, by default of the first
+        component, whose adjoint at the end depends on the couplings; or a function of the last
+        state (d, N) that JAX differentiates. The source is added to each.
     readouts
         Number of independent readouts, over whose squares results are averaged.
     inputs
@@ -104,14 +107,15 @@ def network_gradients(
     Raises
     ------
     InvalidInputError
-        For inputs, shapes or options that do not fit.
+        For inputs, shapes or options that do not fit, a loss that reads nothing out, or a parameter
+        of the cell called "J_" and a field.
     NumericalFailureError
         If ``throw`` and a state, an adjoint or a gradient is not finite.
 
     Assumptions
     -----------
-    A gain scales the couplings it stands for: dL/dgain_i = sum_j (dL/dJ_ij) J_ij / gain_i, NaN for
-    a gain of zero, whose couplings do not tell.
+    A gain scales the couplings it stands for: dL/dgain_i = sum_j (dL/dJ_ij) J_ij / gain_i. Where it
+    is zero the couplings do not tell, and parameters on which it depends are left out.
 
     Notes
     -----
@@ -132,7 +136,9 @@ def network_gradients(
         steps = max(1, math.ceil(horizon / step * (1 - 1e-12)))
         step = horizon / steps
     seed = check_seed(seed)
-    goal = checked_loss(loss, terminal, readouts, seed, network)
+    check_parameter_names(network.cell)
+    sources = check_source(source, network.cell.state_names)
+    goal = checked_loss(loss, terminal, sources, readouts, seed, network)
     saved = saved_steps(steps, save_every)
     segment = None if segment is None else min(check_count("segment", segment), steps)
     names, shown, drawn_by = network.cell.state_names, repr(network.cell), network.seed
@@ -142,9 +148,7 @@ def network_gradients(
         delta = jnp.asarray(step, network.dtype)
         run = Run(network, drive_of(network, inputs), delta, method, jnp.asarray(steps))
         plan = plan_of(network, steps, segment, goal.readouts, method)
-        along = checked_source(
-            source, names, step, readouts=goal.readouts, seed=seed, is_map=is_map
-        )
+        along = source_of(sources, names, step, readouts=goal.readouts, seed=seed, is_map=is_map)
         with progress_bar("network_gradients", steps * (1 + plan.batches), progress) as bar:
             found = differentiated(run, start, plan, goal, along, keep_gradients, bar)
     status = Status.OK if found.finite else Status.DIVERGED
@@ -159,7 +163,7 @@ def network_gradients(
         "network_seed": drawn_by,
         "horizon": horizon,
         "terminal": goal.weights,
-        "source": {name: repr(given) for name, given in (source or {}).items()},
+        "source": {name: repr(given) for name, given in sources.items()},
         "readouts": goal.readouts,
         "seed": seed,
         "segment": plan.segment,

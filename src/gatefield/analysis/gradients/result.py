@@ -10,6 +10,7 @@ import numpy as np
 from gatefield.core.checks import check_count
 from gatefield.core.results import AbstractResult, Status, quantity
 from gatefield.core.types import Float, HostArray, Int
+from gatefield.numerics.growth import growth_rate
 
 _TIMES = 200  # kept unless asked otherwise
 
@@ -29,7 +30,7 @@ class NetworkGradients(AbstractResult):
     gradient_variance
         By name: "J_h" for the couplings of the field h, the mean of (dL/dJ^h_ij)^2 over pairs of
         units; for each parameter of the cell the mean over units of (dL/dtheta_i)^2, as if each
-        unit had its own theta_i.
+        unit had its own theta_i. Parameters on which a gain of zero depends are left out.
     shared_gradient_variance
         By parameter (dL/dtheta)^2 / N, for one number theta that all units share.
     losses
@@ -83,11 +84,7 @@ class NetworkGradients(AbstractResult):
         the horizon: of a long run in chaos twice the largest Lyapunov exponent, of a shorter one
         that with a scatter. NaN where the adjoint vanishes or is not finite.
         """
-        late = self.times >= self.times[-1] / 2
-        total = np.sum(list(self.adjoint_variance.values()), axis=0)[late]
-        if np.sum(late) < 2 or not np.all(np.isfinite(total) & (total > 0)):
-            return float("nan")
-        return float(np.polyfit(self.times[late], np.log(total), 1)[0])
+        return growth_rate(self.times, np.sum(list(self.adjoint_variance.values()), axis=0))
 
 
 def saved_steps(steps: int, every: Any) -> Int[HostArray, " time"]:

@@ -13,8 +13,6 @@ import numpy as np
 
 from gatefield.analysis.gradients.losses import readout_keys
 from gatefield.analysis.gradients.segment import Run
-from gatefield.core.checks import check_names
-from gatefield.core.errors import refuse
 from gatefield.core.types import Array, Float
 from gatefield.networks import GaussianInput
 
@@ -48,8 +46,8 @@ class Source(eqx.Module):
         return jnp.where(number <= steps, inside, 0.0)
 
 
-def checked_source(
-    source: Mapping[str, Any] | None,
+def source_of(
+    source: Mapping[str, GaussianInput],
     names: tuple[str, ...],
     step: float,
     *,
@@ -57,23 +55,11 @@ def checked_source(
     seed: int,
     is_map: bool,
 ) -> Source | None:
-    """Check random readouts along a run, by component.
-
-    Raises
-    ------
-    InvalidInputError
-        For names that are no components, what is no `GaussianInput`, or one with a mean.
-    """
-    if source is None:
+    """Return random readouts along a run, by component; None where there are none."""
+    if not source:
         return None
-    if not isinstance(source, Mapping):
-        refuse("source", type(source).__name__, "a mapping by component", "One GaussianInput each.")
-    check_names("source", source, names)
     deviations, keep = np.zeros(len(names)), np.zeros(len(names))
     for name, given in source.items():
-        if not isinstance(given, GaussianInput) or given.mean != 0:
-            expected = "a GaussianInput of mean zero"
-            refuse(f"source[{name!r}]", given, expected, "GaussianInput(variance=1.0), say.")
         place = names.index(name)
         deviations[place] = math.sqrt(given.variance)
         keep[place] = 1.0 if given.is_static else math.exp(-step / given.correlation_time)

@@ -237,8 +237,16 @@ def solve_dependent_adjoint(
 
 
 def _check_loss(cell: AbstractCell, loss: Callable[[Array], Any]) -> None:
-    unit = jax.ShapeDtypeStruct((len(check_cell(cell).state_names),), float)
-    shape = getattr(jax.eval_shape(loss, unit), "shape", None)
+    with jax.enable_x64(True):
+        unit = jax.ShapeDtypeStruct((len(check_cell(cell).state_names),), float)
+        try:
+            shape = getattr(jax.eval_shape(loss, unit), "shape", None)
+            if shape == ():
+                jax.eval_shape(jax.grad(loss), unit)
+        # What JAX raises for code that it cannot trace is a TypeError or an IndexError.
+        except (TypeError, ValueError, IndexError) as error:
+            remedy = f"Use jax.numpy and return one number ({type(error).__name__}: {error})."
+            refuse("loss", loss, "a real function of one unit's state (d,) for JAX", remedy)
     if shape != ():
         refuse("shape of loss(state)", shape, "()", "Return one number for one unit's state (d,).")
 

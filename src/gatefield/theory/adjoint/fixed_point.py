@@ -37,11 +37,11 @@ class TwoPoint(NamedTuple):
     Attributes
     ----------
     terminal, source
-        What a terminal adjoint, and a constant source, give: (point, point) by name.
+        What a terminal adjoint, and a constant source, give: (upper half, point) by name.
     """
 
-    terminal: dict[str, Complex[HostArray, "point point"]]
-    source: dict[str, Complex[HostArray, "point point"]]
+    terminal: dict[str, Complex[HostArray, "half point"]]
+    source: dict[str, Complex[HostArray, "half point"]]
 
 
 class FixedPointAdjoint(NamedTuple):
@@ -55,7 +55,7 @@ class FixedPointAdjoint(NamedTuple):
         Second moment of b's integral over the horizon, by field, and of the gradient by each
         parameter of a unit's own.
     truncation
-        Largest relative error of the quadrature, estimated with half of its points.
+        Largest relative error of the quadrature, estimated with a third of its points.
     """
 
     covariance: dict[str, Float[HostArray, "time time"]]
@@ -123,17 +123,17 @@ def fixed_point_adjoint(
     gains = np.array([float(cell.gains()[name]) for name in cell.field_names])
     found = _two_point(blocks, contour.points, gains, terminal, source, names)
     whole = _integrated(found, contour, functions, 1)
-    half = _integrated(found, contour, functions, 2)
+    third = _integrated(found, contour, functions, 3)
     sizes = {name: np.max(np.abs(value)) for name, value in whole.items()}
     errors = [
-        np.max(np.abs(whole[name] - half[name])) / size for name, size in sizes.items() if size > 0
+        np.max(np.abs(whole[name] - third[name])) / size for name, size in sizes.items() if size > 0
     ]
     count = len(cell.state_names) + len(cell.field_names)
     return FixedPointAdjoint(
         covariance={name: whole[name][:-1, :-1] for name in names[:count]},
         fields={name: float(whole[f"b_{name}"][-1, -1]) for name in cell.field_names},
         parameters={name: float(whole[key][-1, -1]) for name, key in own.items()},
-        truncation=max(float(max(errors, default=0.0)) ** 2, _ROUNDING),
+        truncation=max(float(max(errors, default=0.0)) ** 3, _ROUNDING),
     )
 
 
@@ -217,7 +217,8 @@ def _contour(
         remedy = "Shorten it, or use method='sampled'."
         most = horizon * _MOST / needed
         refuse("horizon", horizon, f"at most about {most:.3g} in closed form", remedy)
-    number = 2 * math.ceil(needed / 2)
+    # Every third point makes a circle of conjugate pairs, too.
+    number = 6 * math.ceil(needed / 6)
     unit = np.exp(2j * np.pi * (np.arange(number) + 0.5) / number)
     return _Contour(centre + radius * unit, radius * unit / number)
 
@@ -231,9 +232,9 @@ def _time_functions(
     """
 
     def continuous(points: HostArray) -> tuple[HostArray, HostArray]:
-        grown = np.exp(points[:, None] * times)
-        once = (np.exp(points * horizon) - 1) / points
-        source = np.column_stack([(grown - 1) / points[:, None], (once - horizon) / points])
+        grown, once = np.exp(points[:, None] * times), np.expm1(points * horizon) / points
+        entered = np.expm1(points[:, None] * times) / points[:, None]
+        source = np.column_stack([entered, (once - horizon) / points])
         return np.column_stack([grown, once]), source
 
     if dt is None and not is_map:
@@ -278,14 +279,19 @@ def _two_point(blocks, points, gains, terminal, source, names) -> TwoPoint:
         rule @ by_field + sent + scaled @ beta[1],
     )
 
+    # Points come in conjugate pairs: the first of two is in the upper half alone.
+    pairs = len(points) // 2, len(points)
+
     def averaged(transfer, row, column):
         """Return the mean over units of one entry at both points of every pair."""
         entry = transfer[:, :, row, column]
         if not np.any(entry):
             return None
-        if np.ptp(np.abs(entry), axis=1).max() == 0:
-            return np.outer(entry[:, 0], entry[:, 0])
-        return entry @ entry.T / count
+        upper = entry[: len(points) // 2]
+        if np.all(entry**2 == entry[:, :1] ** 2):
+            # Alike, or of both signs alike.
+            return np.outer(upper[:, 0], entry[:, 0])
+        return upper @ entry.T / count
 
     def driven(transfer, row, variances):
         terms = (
@@ -293,9 +299,9 @@ def _two_point(blocks, points, gains, terminal, source, names) -> TwoPoint:
             for column, variance in enumerate(variances)
             if variance > 0 and (mean := averaged(transfer, row, column)) is not None
         )
-        return sum(terms, np.zeros((len(points),) * 2, complex))
+        return sum(terms, np.zeros(pairs, complex))
 
-    matrix = np.zeros((len(points), len(points), fields, fields), complex)
+    matrix = np.zeros((*pairs, fields, fields), complex)
     for a in range(fields):
         for c in range(fields):
             mean = averaged(beta[1], a, c)
@@ -325,13 +331,15 @@ def _two_point(blocks, points, gains, terminal, source, names) -> TwoPoint:
 def _integrated(
     found: TwoPoint, contour: _Contour, functions: Callable, every: int
 ) -> dict[str, HostArray]:
-    """Integrate both points round the circle, with every so many of its points."""
-    points, weights = contour.points[::every], every * contour.weights[::every]
+    """Integrate both points round the circle, with every so many of its points, by conjugates."""
+    first = every // 2
+    points, weights = contour.points[first::every], every * contour.weights[first::every]
     columns = [weights[:, None] * each for each in functions(points)]
     total: dict[str, HostArray] = {}
     for by_name, f in zip(found, columns, strict=True):
         for name, value in by_name.items():
-            part = np.real(f.T @ value[::every, ::every] @ f)
+            kept = value[first::every, first::every]
+            part = 2 * np.real(f[: len(kept)].T @ kept @ f)
             total[name] = total[name] + part if name in total else part
     return total
 

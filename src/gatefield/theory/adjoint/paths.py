@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import warnings
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import jax
@@ -11,8 +13,9 @@ from scipy import fft
 from scipy.interpolate import CubicSpline
 
 from gatefield.cells import AbstractMap
-from gatefield.core.errors import refuse
+from gatefield.core.errors import OutsideDomainWarning, refuse
 from gatefield.core.types import Array, Float, HostArray
+from gatefield.networks.noise import GaussianInput
 from gatefield.numerics.periodic import covariance_of, spectrum_of
 from gatefield.theory.dmft import MeanField, mean_field_units
 from gatefield.theory.dmft.beginning import batch_noise, batch_state, fastest_rate
@@ -27,8 +30,11 @@ LARGEST_STEP = 0.2
 SAVES = 200
 """Times that are saved, at most, besides the end."""
 
-_STEP_RATE = 1.0  # step times the fastest rate of a unit
+_STEP_RATE = 0.4  # step times the fastest rate of a unit: steps then err by less than 1e-3
+_STABLE_RATE = 1.0  # step times rate, beyond which a step that was asked for is refused
+_SOURCE_STEP = 0.1  # step over the correlation time of a source
 _RELAXATIONS = 10.0  # within half a period
+_FEWEST_RELAXATIONS = 4.0  # within a period, without a warning
 _MOST_STEPS = 128 * CHUNK  # of a period
 _ROUNDING = 1e-9
 _STREAM = 0x61646A6F  # keeps the paths apart from those of the solution
@@ -67,7 +73,12 @@ def moves(state: MeanField) -> bool:
 
 
 def horizon_grid(
-    state: MeanField | StaticMeanField, horizon: float, *, samples: int, dt: float | None
+    state: MeanField | StaticMeanField,
+    horizon: float,
+    *,
+    samples: int,
+    dt: float | None,
+    source: Iterable[GaussianInput] = (),
 ) -> Grid:
     """Return the grid for a horizon; the step that was asked for is made to divide it.
 
@@ -80,8 +91,10 @@ def horizon_grid(
     samples
         Number M of units of a batch.
     dt
-        Largest step of a flow, by default 0.2 or the time constant of the fastest unit. Solutions
-        of Euler's method and maps have their own.
+        Largest step of a flow, by default 0.2, or less for fast units, inputs and sources.
+        Solutions of Euler's method and maps have their own.
+    source
+        What enters along the trajectory.
 
     Raises
     ------
@@ -101,7 +114,13 @@ def horizon_grid(
         dtype=settings.get("dtype", "float64"),
     )
     if scheme == "rk4":
-        step = dt or _own_step(state, plan)
+        fastest = _fastest_rate(state, plan)
+        memory = min((each.correlation_time for each in source), default=math.inf)
+        most = min(_STABLE_RATE / fastest, memory * _SOURCE_STEP)
+        if dt is not None and dt > most:
+            remedy = "The units or the source are faster; leave it out for a step that fits."
+            refuse("dt", dt, f"at most {most:.3g}", remedy)
+        step = dt or min(_own_step(state), _STEP_RATE / fastest, most)
         steps = max(1, math.ceil(horizon / step * (1 - _ROUNDING)))
         spacing = horizon / steps / 2
     else:
@@ -118,7 +137,16 @@ def horizon_grid(
         refuse("horizon", horizon, most, remedy)
     number = CHUNK
     if isinstance(state, MeanField) and moves(state):
-        least = max(2 * horizon, settings.get("period", 2 * _RELAXATIONS * _relaxation(state)))
+        relaxation = _relaxation(state)
+        least = max(2 * horizon, settings.get("period", 2 * _RELAXATIONS * relaxation))
+        if _MOST_STEPS * spacing < _FEWEST_RELAXATIONS * relaxation:
+            warnings.warn(
+                f"paths of {_MOST_STEPS * spacing:.3g} time constants for units that relax in "
+                f"{relaxation:.3g}: expected at least {_FEWEST_RELAXATIONS:g} times as long. "
+                "Correlations beyond half of that are cut; take a longer horizon or a larger dt.",
+                OutsideDomainWarning,
+                stacklevel=4,
+            )
         chunks = math.ceil(least / (spacing * CHUNK) * (1 - _ROUNDING))
         number = int(np.asarray(fft.next_fast_len(chunks, real=True))) * CHUNK
     plan = plan.with_grid(min(number, _MOST_STEPS), spacing)
@@ -193,16 +221,19 @@ def _node_count(grid: Grid) -> int:
     return grid.steps * (2 if grid.plan.scheme == "rk4" else 1) + 1
 
 
-def _own_step(state: MeanField | StaticMeanField, plan: PathPlan) -> float:
-    """Return a step that resolves the fastest unit, the inputs, and the solution's own paths."""
+def _own_step(state: MeanField | StaticMeanField) -> float:
+    """Return the largest step that resolves the solution's own paths."""
+    settings: dict[str, Any] = dict(state.settings) if isinstance(state, MeanField) else {}
+    return min(LARGEST_STEP, 2 * float(settings.get("dt", LARGEST_STEP)))
+
+
+def _fastest_rate(state: MeanField | StaticMeanField, plan: PathPlan) -> float:
+    """Return the rate of the fastest unit, or of the fastest input."""
     sizes = state.variance if isinstance(state, StaticMeanField) else _squares(state)
     variance = float(np.mean([sizes[name] for name in state.cell.state_names]))
     silent = [np.zeros(plan.samples, plan.dtype) for _ in state.cell.state_names]
     rates = (1 / each.correlation_time for each in plan.moving_inputs)
-    rate = max(fastest_rate(plan, silent, variance), *rates, 1e-12)
-    settings: dict[str, Any] = dict(state.settings) if isinstance(state, MeanField) else {}
-    own = 2 * float(settings.get("dt", LARGEST_STEP))
-    return min(LARGEST_STEP, own, _STEP_RATE / rate)
+    return max(fastest_rate(plan, silent, variance), *rates, 1e-12)
 
 
 def _squares(solution: MeanField) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -11,13 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from gatefield.cells import AbstractCell, AbstractMap
-from gatefield.core.checks import as_number, check_count, check_names, check_seed
-from gatefield.core.errors import refuse
+from gatefield.cells.parameters import check_parameter_names, check_shared
+from gatefield.core.checks import as_number, check_count, check_seed
 from gatefield.core.types import Array, Float, HostArray
+from gatefield.networks.readouts import check_terminal
 from gatefield.theory.dmft.marching import (
     March,
     Units,
-    check_shared,
     check_steps,
     initial_variances,
     run,
@@ -92,6 +91,7 @@ def plan(
 ) -> Plan:
     """Check options that `solve_shared_sensitivity` and `solve_dependent_adjoint` share."""
     cell, scheme = check_shared(cell), scheme_of(cell, scheme, dt)
+    check_parameter_names(cell)
     samples, batches = check_count("samples", samples), check_count("batches", batches, at_least=2)
     variances, seed = initial_variances(cell, initial_variance), check_seed(seed)
     steps, step = steps_of(cell, "horizon", horizon, _DEFAULT_STEP if dt is None else dt)
@@ -107,18 +107,8 @@ def plan(
 
 def terminal_weights(cell: AbstractCell, given: Any) -> dict[str, float]:
     """Return what was given by component for all of them; by default 1 for the first."""
-    if given is None:
-        given = {cell.state_names[0]: 1.0}
-    if not isinstance(given, Mapping):
-        refuse("terminal", given, "numbers by component", "Pass {name: number}.")
-    check_names("terminal", given, cell.state_names)
-    weights = {
-        name: as_number(f"terminal[{name!r}]", given.get(name, 0.0), nonnegative=True)
-        for name in cell.state_names
-    }
-    if not any(weights.values()):
-        refuse("terminal", given, "a positive number", "Nothing is read out.")
-    return weights
+    weights = check_terminal(given, cell.state_names)
+    return {name: weights.get(name, 0.0) for name in cell.state_names}
 
 
 def room_for(steps: int) -> int:

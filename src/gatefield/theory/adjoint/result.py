@@ -37,7 +37,8 @@ class AdjointMeanField(AbstractResult):
         :math:`N^{-1} \sum_i (dL/d\theta_i)^2`, each unit with a parameter of its own. (That of one
         parameter shared by all units is not its sum: `solve_shared_sensitivity`.)
     batch_growth
-        Growth rate of each batch of a sampled solution; empty for the closed form.
+        Growth rate of each batch of a sampled solution, or of each part of a closed form's units;
+        empty where nothing is drawn.
     truncation
         Relative error of the closed form's quadrature, or of the lag equations' grid; zero for
         sampled solutions.
@@ -105,13 +106,13 @@ class AdjointMeanField(AbstractResult):
         constant (maps: per step); positive where gradients explode. In a state that moves it tends
         to twice the largest Lyapunov exponent; at a fixed point to twice the leading edge, from
         below by 1/(2t): the prefactor there is :math:`t^{-1/2}`. NaN if the adjoint vanishes
-        entirely.
+        entirely, or if the second half holds a single time (a map's horizon of 1).
         """
         return growth_rate(self.times, self.total_variance)
 
     @property
     def growth_standard_error(self) -> float:
-        """Sampling error of `growth_rate`; zero unless sampled."""
+        """Sampling error of `growth_rate`; zero where nothing is drawn."""
         if self.batch_growth.size == 0:
             return 0.0
         return float(self.batch_growth.std(ddof=1) / np.sqrt(self.batch_growth.size))

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gatefield.cells.base import over_units, stacked_outputs, stacked_rule
+from gatefield.cells.parameters import stacked_gains
 from gatefield.core.types import Array, Float, HostArray
 from gatefield.numerics.revealed import History, reveal
 from gatefield.theory.adjoint.march import field_stages
@@ -250,15 +251,12 @@ def _transposed(units, step, pulled, xi, b):
     """Return A^T a + R^T xi, L^T a + Q^T xi and the same by parameters, (batch, ..., M) each."""
 
     def one(unit, s, bare, x, pulled, xi, b):
-        def gains(unit):
-            known = unit.gains()
-            return jnp.stack([jnp.asarray(known[name], s.dtype) for name in unit.field_names])
-
         def sent(unit, s, u):
             # A gain scales its field.
-            return stacked_rule(unit, s, u, x), stacked_outputs(unit, s, u, x), gains(unit) * bare
+            own = stacked_gains(unit, s.dtype) * bare
+            return stacked_rule(unit, s, u, x), stacked_outputs(unit, s, u, x), own
 
-        _, back = jax.vjp(sent, unit, s, gains(unit) * bare)
+        _, back = jax.vjp(sent, unit, s, stacked_gains(unit, s.dtype) * bare)
         by_unit, by_state, by_field = back((pulled, xi, b))
         leaves = jax.tree.leaves(by_unit)
         return by_state, by_field, jnp.stack(leaves) if leaves else jnp.zeros((0,))

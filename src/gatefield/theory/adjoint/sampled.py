@@ -69,7 +69,8 @@ def sampled_adjoint(
     """
     cell = state.cell
     with jax.enable_x64(True):
-        grid = horizon_grid(state, horizon, samples=samples, dt=dt)
+        moving_sources = [each for each in source.values() if not each.is_static]
+        grid = horizon_grid(state, horizon, samples=samples, dt=dt, source=moving_sources)
     wires, scheme = wiring(cell), grid.plan.scheme
     saved = saved_steps(grid.steps)
     moving = state if isinstance(state, MeanField) and moves(state) else None

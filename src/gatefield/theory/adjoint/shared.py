@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 from gatefield.cells import AbstractCell, AbstractMap
 from gatefield.cells.base import stacked_outputs, stacked_rule
 from gatefield.core.checks import check_names
-from gatefield.core.errors import NumericalFailureError
+from gatefield.core.errors import NumericalFailureError, refuse
 from gatefield.core.results import AbstractResult, Status, quantity
 from gatefield.core.types import Array, Float, HostArray
 from gatefield.numerics.revealed import reveal
@@ -179,7 +179,7 @@ def solve_shared_sensitivity(
         scheme=scheme,
         seed=seed,
     )
-    names, weights = _names(cell, parameters), terminal_weights(cell, terminal)
+    names, weights = _names(chosen.cell, parameters), terminal_weights(cell, terminal)
     before, steps = chosen.before, chosen.steps
     with jax.enable_x64(True):
         units, _, keys, march = chosen.begin(_STREAM)
@@ -218,8 +218,17 @@ def solve_shared_sensitivity(
 
 def _names(cell: AbstractCell, given: Any) -> tuple[str, ...]:
     known = parameter_names(cell)
-    names = known if given is None else (given,) if isinstance(given, str) else tuple(given)
+    if given is None:
+        names = known
+    elif isinstance(given, str):
+        names = (given,)
+    elif isinstance(given, Sequence) and all(isinstance(each, str) for each in given):
+        names = tuple(given)
+    else:
+        refuse("parameters", given, "a parameter's name or a list of them", "None takes all.")
     check_names("parameters", names, known)
+    if not names:
+        refuse("parameters", given, "at least one parameter", "Nothing would be solved for.")
     return tuple(dict.fromkeys(names))
 
 

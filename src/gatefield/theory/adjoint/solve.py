@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,14 +26,16 @@ from gatefield.theory.adjoint.fixed_point import fixed_point_adjoint, mean_squar
 from gatefield.theory.adjoint.lag_equations import closes, lag_adjoint
 from gatefield.theory.adjoint.parameters import known_parameters
 from gatefield.theory.adjoint.paths import moves, resting_units, saved_times
-from gatefield.theory.adjoint.result import AdjointMeanField
+from gatefield.theory.adjoint.result import AdjointMeanField, growth_rate
 from gatefield.theory.adjoint.sampled import sampled_adjoint
 from gatefield.theory.dmft import MeanField
 from gatefield.theory.dmft.packing import warn_outside
 from gatefield.theory.rmt import spectral_boundary
 from gatefield.theory.static import StaticMeanField
+from gatefield.theory.static.sampled import SampledUnits
 
 METHODS = ("auto", "fixed point", "lag equations", "sampled")
+_PARTS = 4  # of the units of a closed form
 _LARGEST_TRUNCATION = {"fixed point": 1e-6, "lag equations": 1e-3}
 
 
@@ -87,11 +89,13 @@ def solve_adjoint(
         equations where the mean field was solved by lag equations (alpha_z = 0 and the vanilla
         network); they know the adjoint, the couplings and the biases of phi and of the output gate,
         but no other parameter. "sampled": units marched back along sampled paths, exact up to
-        sampling. "auto" takes the first that fits; of states that solve lag equations it samples
-        the parameters that these do not know.
+        sampling. "auto" takes the first that fits the state; of states that solve lag equations it
+        samples the parameters that these do not know. Horizons too long for the closed form are
+        refused: ask for "sampled".
     samples, batches
         For "sampled": units in each of several independent batches. They fluctuate as networks of
-        so many units do: in chaos of long horizons arithmetic means need many.
+        so many units do: in chaos of long horizons arithmetic means need many. The closed form
+        averages over ``samples`` units, and has its errors from quarters of them.
     dt
         For "sampled" flows: largest step; by default 0.2, less for fast units.
     seed
@@ -158,8 +162,8 @@ def solve_adjoint(
         own = "lag equations"
     chosen = own if check_choice("method", method, METHODS) == "auto" else method
     if chosen not in (own, "sampled"):
-        kind = "at rest" if at_rest else "that moves"
-        refuse("method", method, f"{own!r} or 'sampled' for this state {kind}", "Use 'auto'.")
+        fitting = " or ".join(dict.fromkeys((repr(own), "'sampled'")))
+        refuse("method", method, f"{fitting} for this state and source", "Use 'auto'.")
     _warn(mean_field)
     sampling: dict[str, Any] = {"terminal": given, "source": sources, "progress": progress}
     if chosen == "fixed point":
@@ -172,7 +176,8 @@ def solve_adjoint(
         found = sampled_adjoint(mean_field, horizon, **sampling, **options)
     if throw and found.status is not Status.OK:
         remedy = "Shorten the horizon" + ("" if found.is_map else " or reduce dt")
-        if found.method == "sampled" and found.status is Status.NOT_CONVERGED:
+        sampled = "batches" in dict(found.settings)
+        if sampled and found.status is Status.NOT_CONVERGED:
             remedy = "Raise samples or shorten the horizon"
         raise NumericalFailureError(
             f"solve_adjoint ended with status {found.status.value!r}. {remedy}; throw=False "
@@ -247,28 +252,43 @@ def _closed_form(
     step = 1.0 if isinstance(cell, AbstractMap) else own_step
     times = saved_times(horizon, step)
     units = resting_units(state, samples=options["samples"], seed=options["seed"])
-    found = fixed_point_adjoint(
-        cell,
-        units,
-        spectral_boundary(state),
-        times=times,
-        horizon=horizon,
-        terminal=_by_component(cell, terminal),
-        source=_by_component(cell, {name: each.variance for name, each in source.items()}),
-        dt=own_step,
-    )
-    sent = mean_squared_outputs(cell, units)
-    integrated = {
-        **{f"J_{name}": sent[name] * found.fields[name] for name in cell.field_names},
-        **{name: found.parameters[name] for name in known_parameters(cell)},
-    }
+    boundary, parts = spectral_boundary(state), _parts(units)
+
+    def solved(part: SampledUnits) -> tuple[dict[str, Any], dict[str, float], float]:
+        found = fixed_point_adjoint(
+            cell,
+            part,
+            boundary,
+            times=times,
+            horizon=horizon,
+            terminal=_by_component(cell, terminal),
+            source=_by_component(cell, {name: each.variance for name, each in source.items()}),
+            dt=own_step,
+        )
+        sent = mean_squared_outputs(cell, part)
+        gradients = {f"J_{name}": sent[name] * found.fields[name] for name in cell.field_names}
+        gradients |= {name: found.parameters[name] for name in known_parameters(cell)}
+        return found.covariance, gradients, found.truncation
+
+    covariances, gradients, truncations = zip(*(solved(part) for part in parts), strict=True)
     return _exact(
         state,
         "fixed point",
-        (times, found.covariance, integrated, found.truncation),
+        (times, covariances, gradients, max(truncations)),
         (terminal, source),
         (("horizon", horizon), ("samples", options["samples"]), ("seed", options["seed"])),
     )
+
+
+def _parts(units: SampledUnits) -> list[SampledUnits]:
+    """Return the units in parts, whose scatter is the error; one part where all are the same."""
+    count = units.state.shape[1] // _PARTS
+    if count < 1 or all(np.ptp(row) == 0 for each in units for row in each):
+        return [units]
+    return [
+        SampledUnits(*(each[:, k * count : (k + 1) * count] for each in units))
+        for k in range(_PARTS)
+    ]
 
 
 def _by_lags(
@@ -278,7 +298,7 @@ def _by_lags(
     source: dict[str, GaussianInput],
 ) -> AdjointMeanField:
     found = lag_adjoint(state, horizon, _by_component(state.cell, terminal), source)
-    values = (found.times, found.covariance, found.integrals, found.truncation)
+    values = (found.times, (found.covariance,), (found.integrals,), found.truncation)
     return _exact(state, "lag equations", values, (terminal, source), (("horizon", horizon),))
 
 
@@ -299,26 +319,35 @@ def _completed(exact: AdjointMeanField, sampled: AdjointMeanField) -> AdjointMea
 def _exact(
     state: MeanField | StaticMeanField,
     method: str,
-    values: tuple[Any, dict[str, Any], dict[str, float], float],
+    values: tuple[Any, Sequence[dict[str, Any]], Sequence[dict[str, float]], float],
     loss: tuple[dict[str, float], dict[str, GaussianInput]],
     settings: tuple[tuple[str, object], ...],
 ) -> AdjointMeanField:
-    """Return a result without sampling errors: times, covariance, gradients, truncation."""
-    times, covariance, gradients, truncation = values
+    """Return a result of times, covariances and gradients of every part of the units."""
+    times, covariances, gradients, truncation = values
     names = state.cell.state_names
-    variance = {name: np.diag(covariance[f"a_{name}"]).copy() for name in names}
-    finite = all(np.all(np.isfinite(each)) for each in covariance.values())
-    most = _LARGEST_TRUNCATION[method]
-    status = Status.OK if truncation < most else Status.NOT_CONVERGED
+    adjoints = {
+        name: _over_parts([np.diag(each[f"a_{name}"]) for each in covariances]) for name in names
+    }
+    covariance = {
+        name: _over_parts([each[name] for each in covariances]) for name in covariances[0]
+    }
+    gradient = {name: _over_parts([each[name] for each in gradients]) for name in gradients[0]}
+    growth = [
+        growth_rate(times, np.sum([np.diag(each[f"a_{name}"]) for name in names], axis=0))
+        for each in covariances
+    ]
+    finite = all(np.all(np.isfinite(mean)) for mean, _ in covariance.values())
+    status = Status.OK if truncation < _LARGEST_TRUNCATION[method] else Status.NOT_CONVERGED
     return AdjointMeanField(
         times=times,
-        adjoint_variance=variance,
-        adjoint_standard_error={name: np.zeros_like(times) for name in names},
-        covariance=covariance,
-        standard_error={name: np.zeros_like(value) for name, value in covariance.items()},
-        gradient_variance={name: np.asarray(value) for name, value in gradients.items()},
-        gradient_standard_error={name: np.zeros(()) for name in gradients},
-        batch_growth=np.zeros(0),
+        adjoint_variance={name: mean for name, (mean, _) in adjoints.items()},
+        adjoint_standard_error={name: error for name, (_, error) in adjoints.items()},
+        covariance={name: mean for name, (mean, _) in covariance.items()},
+        standard_error={name: error for name, (_, error) in covariance.items()},
+        gradient_variance={name: mean for name, (mean, _) in gradient.items()},
+        gradient_standard_error={name: error for name, (_, error) in gradient.items()},
+        batch_growth=np.array(growth if len(growth) > 1 else []),
         truncation=np.asarray(truncation),
         terminal=loss[0],
         source=loss[1],
@@ -327,3 +356,12 @@ def _exact(
         status=status if finite else Status.DIVERGED,
         settings=settings,
     )
+
+
+def _over_parts(values: Sequence[Any]) -> tuple[HostArray, HostArray]:
+    """Return mean and standard error over parts; no error of a single one."""
+    stacked = np.asarray(values, float)
+    mean = np.asarray(stacked.mean(axis=0))
+    if len(stacked) == 1:
+        return mean, np.zeros_like(mean)
+    return mean, np.asarray(stacked.std(axis=0, ddof=1) / np.sqrt(len(stacked)))

@@ -12,7 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from gatefield.cells import AbstractCell, AbstractMap, Wiring
-from gatefield.cells.base import cast, check_cell, over_units, stacked_outputs, stacked_rule
+from gatefield.cells.base import cast, over_units, stacked_outputs, stacked_rule
+from gatefield.cells.parameters import stacked_gains
 from gatefield.core.checks import as_number, check_choice, check_count, check_names
 from gatefield.core.errors import refuse
 from gatefield.core.types import Array, Float, HostArray
@@ -44,10 +45,7 @@ class Units(eqx.Module):
     @property
     def gains(self) -> Float[Array, " field"]:
         """Return the gain of each field, in order."""
-        known = self.cell.gains()
-        return jnp.stack(
-            [jnp.asarray(known[name], self.dt.dtype) for name in self.cell.field_names]
-        )
+        return stacked_gains(self.cell, self.dt.dtype)
 
 
 class March(NamedTuple):
@@ -66,16 +64,6 @@ class Step(NamedTuple):
     bare: Float[Array, "batch field sample"]
     sent: Float[Array, "batch field sample"]
     change: Float[Array, "batch component sample"]
-
-
-def check_shared(cell: Any) -> AbstractCell:
-    """Return a cell all of whose parameters are shared by the units, refuse others."""
-    cell = check_cell(cell)
-    for name, value in {**vars(cell), **cell.gains()}.items():
-        if np.ndim(value) > 0:
-            remedy = "Sampled units share their parameters: give random ones as a GaussianInput."
-            refuse(f"cell.{name}.shape", np.shape(value), "()", remedy)
-    return cell
 
 
 def scheme_of(cell: AbstractCell, scheme: str | None, dt: Any) -> str:

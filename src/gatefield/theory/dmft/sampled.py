@@ -9,7 +9,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from gatefield.cells import AbstractCell, AbstractMap, quantity_names
-from gatefield.cells.base import check_cell
+from gatefield.cells.parameters import check_shared
 from gatefield.core.checks import as_number, check_choice, check_count, check_seed
 from gatefield.core.errors import refuse
 from gatefield.core.results import Status
@@ -104,7 +104,7 @@ def solve_sampled(
     ----------
     Krishnamurthy, Can and Schwab, Phys. Rev. X 12, 011011 (2022), Eqs. C19-C25.
     """
-    _check_shared(check_cell(cell))
+    check_shared(cell)
     check_choice("scheme", scheme, ("rk4", "euler"))
     check_choice("dtype", dtype, ("float32", "float64"))
     if isinstance(cell, AbstractMap) and dt not in (None, 1.0):
@@ -177,13 +177,6 @@ class _Batch(NamedTuple):
     covariance: Float[HostArray, "quantity lag"]
     means: Float[HostArray, " quantity"]
     drift: float
-
-
-def _check_shared(cell: AbstractCell) -> None:
-    for name, value in {**vars(cell), **cell.gains()}.items():
-        if np.ndim(value) > 0:
-            remedy = "Sampled units share their parameters: give random ones as a GaussianInput."
-            refuse(f"cell.{name}.shape", np.shape(value), "()", remedy)
 
 
 def _measured(plan: PathPlan, noise: list[HostArray], found: Converged) -> _Batch:

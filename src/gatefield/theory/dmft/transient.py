@@ -14,12 +14,12 @@ from tqdm.auto import tqdm
 
 from gatefield.cells import AbstractCell, quantity_names
 from gatefield.cells.observables import stacked_quantities
+from gatefield.cells.parameters import check_shared
 from gatefield.core.checks import as_number, check_choice, check_count, check_seed
 from gatefield.core.errors import NumericalFailureError
 from gatefield.core.results import Status
 from gatefield.core.types import Array, HostArray
 from gatefield.theory.dmft.marching import (
-    check_shared,
     check_steps,
     initial_variances,
     of_units,

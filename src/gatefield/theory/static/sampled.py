@@ -12,6 +12,7 @@ from scipy import stats
 
 from gatefield.cells import AbstractCell, AbstractMap, GatedRNN, unit_blocks
 from gatefield.cells.base import over_units, stacked_outputs, stacked_rule
+from gatefield.cells.parameters import stacked_gains
 from gatefield.core.errors import refuse
 from gatefield.core.results import Status
 from gatefield.core.types import Array, Float, HostArray
@@ -140,7 +141,7 @@ def _output_moments(cell, given, samples, log_moments):
 
 @eqx.filter_jit
 def _state_at(cell, given, samples, log_moments):
-    gains = jnp.stack([jnp.asarray(cell.gains()[name], float) for name in cell.field_names])
+    gains = stacked_gains(cell)
     state, fields, drive = _units_at(cell, given, samples, gains * jnp.exp(log_moments / 2))
     return fields, drive, state
 
