@@ -33,6 +33,29 @@ class Power(gf.AbstractMap):
         return {"x": self.keep * state["x"] + fields["x"] + drive["x"]}
 
 
+class Wrapped(Power):
+    """A cell whose parameters are those of a part of it."""
+
+    gain: None = None
+    keep: None = None
+    part: Power = Power(1.2, keep=0.4)
+
+    def gains(self):
+        return self.part.gains()
+
+    def rule(self, state, fields, drive):
+        return self.part.rule(state, fields, drive)
+
+
+class Taken(Power):
+    """A parameter called as the gradient by the couplings is."""
+
+    J_x: Any = 0.5
+
+    def gains(self):
+        return {"x": self.J_x}
+
+
 class Words(gf.AbstractMap):
     """x' = (J^b J^a + J^a + J^c) x: the output for b is the field a, and c reads what a reads."""
 

@@ -90,7 +90,7 @@ def test_a_map(tmp_path):
 def test_a_finished_map_is_read(tmp_path, monkeypatch):
     given = [*MAP, "--checkpoint", str(tmp_path / "map.npz"), "--output"]
     assert run(*given, str(tmp_path / "one")).code == 0
-    module = importlib.import_module("gatefield.phases.gradient_map")
+    module = importlib.import_module("gatefield.phases.gradient_maps")
     monkeypatch.setattr(module, "gradient_point", None)
     assert run(*given, str(tmp_path / "two")).code == 0
     first, second = (group(tmp_path / each / "gradients.nc", "map") for each in ("one", "two"))

@@ -14,10 +14,10 @@ from gatefield import phases
 from gatefield.core.errors import InvalidInputError
 from gatefield.core.results import Status
 from gatefield.phases import gradient_planes
-from gatefield.phases.gradient_map import UNKNOWN
+from gatefield.phases.gradient_maps import UNKNOWN
 from gatefield.phases.gradient_points import STATUSES
 
-MODULE = importlib.import_module("gatefield.phases.gradient_map")  # the name is the function's, too
+MODULE = importlib.import_module("gatefield.phases.gradient_maps")
 G, BETA_Z = [0.5, 1.0, 1.5], [-3.0, -1.0, 0.0, 2.0]
 T = 20.0
 QUICK: dict[str, Any] = {"samples": 60, "batches": 2, "dt": 0.5, "progress": False}

@@ -231,7 +231,15 @@ def test_dataset():
 WRONG: dict[str, tuple[str, dict[str, Any]]] = {
     "no-cell": ("cell = ", {"cell": "gru"}),
     "per-unit": (r"cell.keep.shape = \(3,\).*GaussianInput", {"cell": Power(1.0, np.ones(3))}),
+    "per-unit-part": (
+        r"cell.part.keep.shape = \(3,\).*GaussianInput",
+        {"cell": Wrapped(part=Power(1.0, np.ones(3)))},
+    ),
+    "taken": ("parameter of Taken = 'J_x'.*Rename", {"cell": Taken()}),
     "parameter": ("parameters = .*'g_h'.*'gain', 'keep'", {"parameters": "g_h"}),
+    "number": ("parameters = 3: expected a parameter's name", {"parameters": 3}),
+    "numbers": ("parameters = .*: expected a parameter's name", {"parameters": ["gain", 3]}),
+    "none": (r"parameters = \[\]: expected at least one", {"parameters": []}),
     "too-few-samples": ("number of steps = 51.*horizon and burn_in", {"burn_in": 47}),
     "fraction": ("horizon .steps of a map. = 4.5", {"horizon": 4.5}),
     "burn-in": ("burn_in .steps of a map. = 0.5", {"burn_in": 0.5}),

@@ -55,7 +55,7 @@ def write_gallery(folder: Path, names: Sequence[str], *, quick: bool) -> Path:
 
 def _heading(name: str) -> str:
     number = name.removeprefix("fig")
-    return f"Figure {int(number)}" if number.isdigit() else name.capitalize()
+    return f"Figure {int(number)}" if number.isdigit() else name.replace("_", " ").capitalize()
 
 
 def _picture(folder: Path, name: str) -> Path | None:

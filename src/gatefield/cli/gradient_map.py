@@ -17,7 +17,7 @@ from gatefield.cli.notes import warnings_as_notes
 from gatefield.cli.written import write_results
 from gatefield.phases import REGIMES, GradientMap, gradient_planes
 from gatefield.phases import gradient_map as mapped
-from gatefield.phases.gradient_map import UNKNOWN
+from gatefield.phases.gradient_maps import UNKNOWN
 from gatefield.phases.gradient_points import KINDS
 from gatefield.plotting import gradient_map_figure
 

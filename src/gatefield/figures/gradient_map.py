@@ -19,7 +19,7 @@ from gatefield.cells import GatedRNN
 from gatefield.compare import FEWEST, GradientComparison, compare_gradients
 from gatefield.figures.base import FigureResult, Report, silent, verdict
 from gatefield.phases import REGIMES, GradientMap, gradient_map, gradient_planes
-from gatefield.phases.gradient_map import UNKNOWN
+from gatefield.phases.gradient_maps import UNKNOWN
 from gatefield.phases.gradient_points import KINDS
 from gatefield.plotting import map_handles, plot_gradient_map, style
 from gatefield.theory.static import solve_static_grid

@@ -3,7 +3,7 @@
 from gatefield.phases.diagram import REGIONS, PhaseDiagram, classify, phase_diagram
 from gatefield.phases.dynamical import dynamical_line
 from gatefield.phases.families import VARIED, LineFamily, line_family, surroundings_of
-from gatefield.phases.gradient_map import REGIMES, GradientMap, gradient_map
+from gatefield.phases.gradient_maps import REGIMES, GradientMap, gradient_map
 from gatefield.phases.gradient_planes import GRADIENT_PLANES, GradientPlane, gradient_planes
 from gatefield.phases.lines import fixed_point_line, marginal_line, stability_line
 from gatefield.phases.windows import InputWindows, unstable_inputs
