@@ -14,6 +14,7 @@ import gatefield as gf
 TARGET = 1 / 10
 HORIZON = 30.0
 CELLS = {
+    "chaotic, lag equations": gf.GatedRNN(g_h=3.0, alpha_r=2.0),
     "chaotic, sampled": gf.GatedRNN(g_h=3.0, alpha_z=2.0, alpha_r=2.0),
     "at rest, closed form": gf.GatedRNN(g_h=1.8, alpha_z=2.0, alpha_r=3.0, beta_h=0.5),
 }
@@ -51,13 +52,14 @@ def point(name: str, n: int, repeats: int, networks: int) -> dict[str, Any]:
     """
     cell = CELLS[name]
     at_rest = name.startswith("at rest")
+    method = "lag equations" if name.endswith("lag equations") else "auto"
     last: dict[str, Any] = {}
 
     def mean_field():
         last["state"] = gf.solve_static(cell)[-1] if at_rest else gf.solve_dmft(cell)
 
     def theory():
-        last["theory"] = gf.solve_adjoint(last["state"], HORIZON, progress=False)
+        last["theory"] = gf.solve_adjoint(last["state"], HORIZON, method=method, progress=False)
 
     mean_field()
     network = gf.Network.sample(cell, n, seed=0)

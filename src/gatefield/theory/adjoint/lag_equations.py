@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import equinox as eqx
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from gatefield.cells import VanillaRNN
-from gatefield.core.types import Float, HostArray
+from gatefield.core.types import Array, Float, HostArray
 from gatefield.networks.noise import GaussianInput
 from gatefield.theory.adjoint.paths import SAVES
 from gatefield.theory.dmft import MeanField
@@ -105,13 +108,27 @@ def closes(solution: Any) -> bool:
 
 
 class _Kernels(NamedTuple):
-    """Functions of the lag in steps that the march multiplies by, and the rates it decays with."""
+    """Functions of the lag that the march multiplies by, and what it starts from.
 
-    phi: HostArray  # C_phi'
-    both: HostArray  # C_phi' C_sr
-    gate: HostArray  # C_phi C_sr'
-    source: dict[str, HostArray]
-    rates: dict[str, float]
+    Attributes
+    ----------
+    phi, both, gate
+        C_phi', C_phi' C_sr and C_phi C_sr', (lag,).
+    source
+        Covariance of what enters, (component, lag).
+    rates, terminal
+        Decay rate and terminal variance of each component.
+    factors
+        What each integral multiplies the components' b by, (integral, component, lag).
+    """
+
+    phi: Any
+    both: Any
+    gate: Any
+    source: Any
+    rates: Any
+    terminal: Any
+    factors: Any
 
 
 def _on_grid(solution, horizon, steps, terminal, source) -> dict[str, Any]:
@@ -126,27 +143,43 @@ def _on_grid(solution, horizon, steps, terminal, source) -> dict[str, Any]:
         C[place] = solution.at(name, lags) - form.shift[place] ** 2
     found = form.correlators(*C)
     rate = form.gate_z.average(0.0)
+    rates = np.array([rate, 1 / form.tau[1], 1 / form.tau[2]])[: len(components)]
+    silent = np.zeros(steps + 1)
+    slope = _slope_by_argument(form.phi, C[0], found.phi[1])
+    gate_slope = _slope_by_argument(form.gate_r, C[2], found.gate_r[1])
+    factors = {
+        f"J_{name}": [
+            solution.at(f"y_{name}", lags) if name == other else silent for other in components
+        ]
+        for name in solution.cell.field_names
+    }
+    if vanilla:
+        factors["beta"] = [slope * found.gate_r[0]]
+    else:
+        factors["beta_h"] = [slope * found.gate_r[0], slope, slope]
+        factors["beta_r"] = [found.phi[0] * gate_slope, silent, silent]
     kernels = _Kernels(
         phi=found.phi[1],
         both=found.phi[1] * found.gate_r[0],
         gate=found.phi[0] * found.gate_r[1],
-        source={name: one.second_moment(lags) for name, one in source.items()},
-        rates={"h": rate, "z": 1 / form.tau[1], "r": 1 / form.tau[2]},
-    )
-    weights = np.full(steps + 1, dt)
-    weights[[0, -1]] /= 2
-    outputs = {name: solution.at(f"y_{name}", lags) for name in solution.cell.field_names}
-    slope = _slope_by_argument(form.phi, C[0], found.phi[1])
-    gate_slope = _slope_by_argument(form.gate_r, C[2], found.gate_r[1])
-    factors = {
-        **{f"J_{name}": ({name: values},) for name, values in outputs.items()},
-        "beta" if vanilla else "beta_h": (
-            {"h": slope * found.gate_r[0]} | ({} if vanilla else {"r": slope, "z": slope}),
+        source=np.stack(
+            [source[name].second_moment(lags) if name in source else silent for name in components]
         ),
-    }
-    if not vanilla:
-        factors["beta_r"] = ({"h": found.phi[0] * gate_slope},)
-    return _march(kernels, steps, dt, terminal, components, weights, factors)
+        rates=rates,
+        terminal=np.asarray(terminal, float),
+        factors=np.stack([np.stack(rows) for rows in factors.values()]),
+    )
+    with jax.enable_x64(True):
+        given = jax.tree.map(jnp.asarray, kernels)
+        rows, sums = (np.asarray(each) for each in _march(given, jnp.asarray(dt), steps // SAVES))
+    places = np.arange(SAVES + 1)
+    # Row i + j of the saved diagonals holds at place i the pair of times i, j.
+    kept = rows[np.add.outer(places, places), :, places[:, None]]
+    result: dict[str, Any] = {}
+    for place, name in enumerate(components):
+        result[f"a_{name}"] = kept[:, :, place]
+        result[f"b_{name}"] = rates[place] ** 2 * kept[:, :, place]
+    return result | dict(zip(factors, sums, strict=True))
 
 
 def _slope_by_argument(function: TwoPointFunction, C: HostArray, by_covariance: HostArray):
@@ -158,74 +191,55 @@ def _slope_by_argument(function: TwoPointFunction, C: HostArray, by_covariance: 
     return np.full(C.shape, slope**2)
 
 
-def _march(kernels, steps, dt, terminal, components, weights, factors) -> dict[str, Any]:
-    """March both times forward, diagonal by diagonal of the square; keep what is asked for."""
-    rates = {name: kernels.rates[name] for name in components}
-    decay = {name: np.exp(-rate * dt) for name, rate in rates.items()}
-    cell = {name: ((1 - decay[name]) / rates[name]) ** 2 / 4 for name in components}
-    edge = {
-        name: terminal[place] * np.exp(-rates[name] * dt * np.arange(steps + 1))
-        for place, name in enumerate(components)
-    }
-    gates = [name for name in components if name != "h"]
-    stride = steps // SAVES
-    kept = {name: np.zeros((SAVES + 1, SAVES + 1)) for name in components}
-    sums = dict.fromkeys(factors, 0.0)
-    before = {name: np.zeros(steps + 2) for name in components}  # shifted by one: index i + 1
-    last = {name: np.zeros(steps + 2) for name in components}
-    force = {name: np.zeros(steps + 2) for name in components}
-    last_force = {name: np.zeros(steps + 2) for name in components}
-    for k in range(2 * steps + 1):
-        i = np.arange(max(0, k - steps), min(k, steps) + 1)
+@eqx.filter_jit
+def _march(kernels: _Kernels, dt: Array, stride: int) -> tuple[Array, Array]:
+    """March both times away from the end, diagonal by diagonal of the square.
+
+    Returns the components on every ``stride``-th diagonal, (diagonal, component, place), and the
+    integrals.
+    """
+    count, size = kernels.source.shape
+    steps, i = size - 1, jnp.arange(size)
+    weights = jnp.full(size, dt).at[jnp.array([0, -1])].divide(2)
+    rates = kernels.rates[:, None]
+    decay = jnp.exp(-rates * dt)
+    cell = ((1 - decay) / rates) ** 2 / 4
+    squares = kernels.rates**2
+
+    def driven(h, others, both, phi, gate):
+        """Return the right-hand sides, given what drives h from the gates."""
+        pushed = both * squares[0] * h + phi * others
+        rest = [gate * squares[0] * h] if count > 1 else []
+        return [pushed, *([0 * h, *rest] if count > 1 else [])]
+
+    def diagonal(carry, k):
+        before, last, force, last_force, sums = carry
         j = k - i
-        lag = np.abs(i - j)
-        known = {}
-        for name in components:
-            e, around = decay[name], force[name][i] + force[name][i + 1] + last_force[name][i]
-            known[name] = (
-                e * (before[name][i] + before[name][i + 1])
-                - e**2 * last[name][i]
-                + cell[name] * around
-            )
-            if name in kernels.source:
-                known[name] = known[name] + cell[name] * kernels.source[name][lag]
-        s0 = rates["h"]
+        inside, lag = (j >= 0) & (j <= steps), jnp.clip(jnp.abs(i - j), 0, steps)
+        both, phi, gate = kernels.both[lag], kernels.phi[lag], kernels.gate[lag]
+        around = force[:, :-1] + force[:, 1:] + last_force[:, :-1] + kernels.source[:, lag]
+        known = decay * (before[:, :-1] + before[:, 1:]) - decay**2 * last[:, :-1] + cell * around
         # The corner that is solved for drives itself: two coupled linear equations.
-        own = cell["h"] * kernels.both[lag] * s0**2
-        right = known["h"]
-        if gates:
-            through = cell["h"] * kernels.phi[lag]
-            loop = cell["r"] * kernels.gate[lag] * s0**2
-            right = right + through * (known["r"] * rates["r"] ** 2 + known["z"] * rates["z"] ** 2)
-            own = own + through * rates["r"] ** 2 * loop
-        values = {"h": right / (1 - own)}
-        if gates:
-            values |= {"r": known["r"] + loop * values["h"], "z": known["z"]}
-        border = (i == 0) | (j == 0)
-        values = {
-            name: np.where(border, edge[name][np.maximum(i, j)], values[name])
-            for name in components
-        }
-        pushed = {"h": kernels.both[lag] * s0**2 * values["h"]}
-        if gates:
-            pushed["h"] = pushed["h"] + kernels.phi[lag] * (
-                values["r"] * rates["r"] ** 2 + values["z"] * rates["z"] ** 2
-            )
-            pushed |= {"r": kernels.gate[lag] * s0**2 * values["h"], "z": 0 * values["z"]}
-        for name in kernels.source:
-            pushed[name] = pushed[name] + kernels.source[name][lag]
-        for name in components:
-            last[name], before[name] = before[name], np.zeros(steps + 2)
-            before[name][i + 1] = values[name]
-            last_force[name], force[name] = force[name], np.zeros(steps + 2)
-            force[name][i + 1] = pushed[name]
-        at = (i % stride == 0) & (j % stride == 0)
-        for name in components:
-            kept[name][i[at] // stride, j[at] // stride] = values[name][at]
-        both = weights[i] * weights[j]
-        for name, (parts,) in factors.items():
-            for part, kernel in parts.items():
-                sums[name] += float(both @ (kernel[lag] * rates[part] ** 2 * values[part]))
-    covariances = {f"a_{name}": value for name, value in kept.items()}
-    covariances |= {f"b_{name}": rates[name] ** 2 * value for name, value in kept.items()}
-    return covariances | sums
+        own, right = cell[0] * both * squares[0], known[0]
+        if count > 1:
+            through, loop = cell[0] * phi, cell[2] * gate * squares[0]
+            right = right + through * (known[1] * squares[1] + known[2] * squares[2])
+            own = own + through * squares[2] * loop
+        h = right / (1 - own)
+        values = jnp.stack([h, known[1], known[2] + loop * h] if count > 1 else [h])
+        edge = kernels.terminal[:, None] * decay ** jnp.maximum(i, j)
+        values = jnp.where((i == 0) | (j == 0), edge, values)
+        values = jnp.where(inside, values, 0.0)
+        others = squares[1:, None] * values[1:]
+        pushed = jnp.stack(driven(values[0], others.sum(axis=0), both, phi, gate))
+        pushed = jnp.where(inside, pushed + kernels.source[:, lag], 0.0)
+        both_weights = jnp.where(inside, weights * weights[jnp.clip(j, 0, steps)], 0.0)
+        sent = squares[:, None] * values * both_weights
+        sums = sums + jnp.sum(kernels.factors[:, :, lag] * sent, axis=(1, 2))
+        shifted = [jnp.pad(each, ((0, 0), (1, 0))) for each in (values, pushed)]
+        return (shifted[0], before, shifted[1], force, sums), values[:, ::stride]
+
+    empty = jnp.zeros((count, size + 1))
+    start = (empty, empty, empty, empty, jnp.zeros(len(kernels.factors)))
+    carry, rows = jax.lax.scan(diagonal, start, jnp.arange(2 * steps + 1))
+    return rows[::stride], carry[-1]

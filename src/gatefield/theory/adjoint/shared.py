@@ -17,6 +17,7 @@ from gatefield.core.checks import check_names
 from gatefield.core.errors import NumericalFailureError, refuse
 from gatefield.core.results import AbstractResult, Status, quantity
 from gatefield.core.types import Array, Float, HostArray
+from gatefield.numerics.batches import over_batches
 from gatefield.numerics.revealed import reveal
 from gatefield.theory.adjoint.parameters import parameter_names, stacked_gains
 from gatefield.theory.adjoint.plan import CHUNK, burned_in, plan, room_for, terminal_weights
@@ -27,7 +28,6 @@ from gatefield.theory.dmft.marching import (
     driven,
     fresh_images,
     of_units,
-    over_batches,
     with_room_for,
 )
 

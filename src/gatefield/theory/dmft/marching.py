@@ -237,8 +237,3 @@ def with_room_for(histories: tuple[History, ...], more: int) -> tuple[History, .
     # Every step multiplies all the room there is, and each size is compiled anew.
     room = 2 ** math.ceil(math.log2(rows + 1 + more))
     return tuple(each.with_room(room) for each in histories)
-
-
-def over_batches(values: HostArray) -> tuple[HostArray, HostArray]:
-    """Return the mean over batches, the first axis, and its standard error."""
-    return values.mean(0), values.std(0, ddof=1) / math.sqrt(len(values))

@@ -19,11 +19,11 @@ from gatefield.core.checks import as_number, check_choice, check_count, check_se
 from gatefield.core.errors import NumericalFailureError
 from gatefield.core.results import Status
 from gatefield.core.types import Array, HostArray
+from gatefield.numerics.batches import over_batches
 from gatefield.theory.dmft.marching import (
     check_steps,
     initial_variances,
     of_units,
-    over_batches,
     run,
     scheme_of,
     start,
