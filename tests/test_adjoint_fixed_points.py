@@ -1,6 +1,7 @@
 """The adjoint at fixed points in closed form: Bessel functions, dense Jacobians, sampled units."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -75,7 +76,7 @@ def test_euler_steps_of_the_silent_state_follow_a_sum_of_binomials():
         )
         for n in range(steps + 1)
     ]
-    assert np.allclose(np.diag(found.covariance["a_h"]), expected, rtol=1e-10)
+    assert np.allclose(np.diag(found.covariance["a_h"]), np.array(expected, float), rtol=1e-10)
 
 
 def test_the_growth_rate_tends_to_twice_the_leading_edge():
@@ -92,7 +93,7 @@ def dense_state(cell, n, seed):
     """Return a network's state at its fixed point, its dense Jacobian, and what units send."""
     network = gf.Network.sample(cell, n, seed=seed)
     is_map = isinstance(cell, gf.GRU)
-    options = {} if is_map else {"dt": 0.2, "method": "rk4"}
+    options: dict[str, Any] = {} if is_map else {"dt": 0.2, "method": "rk4"}
     run = gf.simulate(network, 2000 if is_map else 400.0, save_every=2000, seed=seed, **options)
     state = run.states[-1]
     return network, state, gf.jacobian(network, state).as_matrix()
@@ -104,7 +105,7 @@ def measured(cell, horizon, n, seed):
     units = gf.linearise(network, state)
     if isinstance(cell, gf.GRU):
         step = np.linalg.matrix_power(D, int(horizon))
-        summed = sum(np.linalg.matrix_power(D, k) for k in range(int(horizon)))
+        summed = np.sum([np.linalg.matrix_power(D, k) for k in range(int(horizon))], axis=0)
         sent = state[0]
     else:
         step = scipy.linalg.expm(D * horizon)

@@ -1,6 +1,7 @@
 """The adjoint of states that move: exact recursions, twice the Lyapunov exponent, and networks."""
 
 import math
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -61,7 +62,7 @@ def test_the_vanilla_network_in_chaos_follows_its_own_equation():
     coarse = vanilla_adjoint(solution, 5.0, 0.1)[-1]
     fine = vanilla_adjoint(solution, 5.0, 0.05)[-1]
     exact = fine + (fine - coarse) / 3  # second order
-    options = {"samples": 2000, "batches": 24, "seed": 3}
+    options: dict[str, Any] = {"samples": 2000, "batches": 24, "seed": 3}
     found = solve_adjoint(solution, 5.0, method="sampled", **options)
     error = float(found.adjoint_standard_error["h"][-1])
     assert abs(found.adjoint_variance["h"][-1] - exact) < 4 * error
@@ -90,7 +91,7 @@ def test_lag_equations_grow_at_twice_the_largest_lyapunov_exponent():
 @pytest.mark.slow
 def test_lag_equations_agree_with_sampled_units_of_a_gated_network():
     solution = gf.solve_dmft(gf.GatedRNN(3.0, alpha_r=2.0, tau_r=1.5, beta_h=0.2, beta_r=0.3))
-    options = {
+    options: dict[str, Any] = {
         "terminal": {"h": 1.0, "z": 0.5, "r": 0.3},
         "source": {"h": gf.GaussianInput(variance=0.2, correlation_time=2.0)},
     }
@@ -181,7 +182,8 @@ def test_sources_of_short_memory_are_resolved():
     kernel = np.exp(-np.add.outer(t, t) - np.abs(np.subtract.outer(t, t)) / 0.1)
     expected = np.trapezoid(np.trapezoid(kernel, t), t)
     error = float(found.adjoint_standard_error["h"][-1])
-    assert dict(found.settings)["dt"] <= 0.01
+    settings: dict[str, Any] = dict(found.settings)
+    assert settings["dt"] <= 0.01
     assert abs(found.adjoint_variance["h"][-1] - expected) < 4 * error + 0.01 * expected
 
 
@@ -193,7 +195,7 @@ def test_steps_too_long_for_the_units_are_refused(moving_vanilla):
 @pytest.mark.slow
 def test_fast_gates_are_stepped_finely_enough():
     solution = gf.solve_dmft(gf.GatedRNN(3.0, alpha_r=2.0, tau_r=0.05))
-    options = {"terminal": {"r": 1.0}}
+    options: dict[str, Any] = {"terminal": {"r": 1.0}}
     exact = solve_adjoint(solution, 0.5, method="lag equations", **options)
     sampled = solve_adjoint(
         solution, 0.5, method="sampled", samples=1000, batches=16, seed=5, **options
@@ -212,7 +214,7 @@ def test_paths_shorter_than_their_memory_warn(moving_vanilla):
 
 def test_each_seed_has_its_own_result_and_the_same_one_again():
     solution = gf.solve_dmft(gf.VanillaRNN(2.0))
-    options = {"samples": 100, "batches": 2}
+    options: dict[str, Any] = {"samples": 100, "batches": 2}
     first, again, other = (
         solve_adjoint(solution, 2.0, method="sampled", seed=seed, **options).adjoint_variance["h"]
         for seed in (1, 1, 2)
@@ -229,12 +231,12 @@ def test_what_the_result_says_of_itself():
     assert found.batch_growth.shape == (3,)
     assert set(found.gradient_variance) == {"J_h", "g", "beta"}
     assert dict(found.settings)["scheme"] == "rk4"
-    assert any("growth" in name for name in dataset.variables)
+    assert any("growth" in str(name) for name in dataset.variables)
 
 
 def test_adjoints_that_overflow_have_a_status():
     solution = gf.solve_dmft(gf.ElmanRNN(gain=50.0))
-    options = {"samples": 100, "batches": 2}
+    options: dict[str, Any] = {"samples": 100, "batches": 2}
     with np.errstate(all="ignore"):
         found = solve_adjoint(solution, 600, throw=False, **options)
         assert found.status is Status.DIVERGED
@@ -244,7 +246,7 @@ def test_adjoints_that_overflow_have_a_status():
 
 def test_too_few_units_for_a_horizon_are_no_solution():
     solution = gf.solve_dmft(gf.GatedRNN(3.0))
-    options = {"method": "sampled", "samples": 60, "batches": 2}
+    options: dict[str, Any] = {"method": "sampled", "samples": 60, "batches": 2}
     found = solve_adjoint(solution, 40.0, throw=False, **options)
     assert found.status is Status.NOT_CONVERGED
     with pytest.raises(NumericalFailureError, match="Raise samples"):
@@ -266,7 +268,7 @@ def test_too_few_units_for_a_horizon_are_no_solution():
         ({"batches": 1}, "batches = 1"),
         ({"horizon": 1e6, "method": "sampled"}, "paths of 32768 points"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else " ".join(value),
 )
 def test_bad_options_are_refused(options, message, moving_vanilla):
     arguments = {"horizon": 2.0, **options}
@@ -281,7 +283,7 @@ def moving_vanilla():
 
 def test_what_is_no_solution_is_refused():
     with pytest.raises(InvalidInputError, match="a MeanField or StaticMeanField"):
-        solve_adjoint(gf.VanillaRNN(2.0), 1.0)
+        solve_adjoint(cast(Any, gf.VanillaRNN(2.0)), 1.0)
 
 
 def test_the_horizon_of_a_map_counts_steps():

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from gradient_networks import Power, Taken
 from lone_cells import LinearMap, Lone
-from network_gradient_cells import AFTER, GATED, SOURCES, STEP, DIFFERENCE, N, changed, made
+from network_gradient_cells import AFTER, DIFFERENCE, GATED, SOURCES, STEP, N, made
 from recorded_cells import Growing
 
 import gatefield as gf
@@ -259,7 +259,7 @@ def test_as_a_dataset():
         ({"state": np.zeros((2, N))}, r"state.shape = \(2, 6\)"),
         ({"network": GATED}, r"network = 'GatedRNN'.*a Network"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else " ".join(value),
 )
 def test_what_is_refused(options, told):
     network, state = made(GATED)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from gradient_networks import Power, Wrapped
 from lone_cells import LinearFlow, LinearMap
-from network_gradient_cells import AFTER, BEFORE, GATED, SOURCES, STEP, DIFFERENCE, N, changed, made
+from network_gradient_cells import AFTER, BEFORE, DIFFERENCE, GATED, SOURCES, STEP, N, changed, made
 from unrolled import unrolled
 
 import gatefield as gf

@@ -10,7 +10,9 @@ import pytest
 from gradient_networks import (
     Decay,
     Power,
+    Taken,
     Words,
+    Wrapped,
     agree,
     gradients,
     mean_and_error,

@@ -136,7 +136,9 @@ def compare_sizes(
     sizes = np.array(list(each), float)
     means = np.array([float(one.measured) for one in each.values()])
     errors = np.array([float(one.standard_error) for one in each.values()])
-    weights = 1 / np.maximum(errors, 1e-300)
+    # Samples that are alike differ by rounding: their errors weigh no more than that.
+    rounding = 1e-12 * np.max(np.abs(means)) or 1e-100
+    weights = 1 / np.maximum(errors, rounding)
     design = np.stack([np.ones_like(sizes), 1 / sizes], axis=1) * weights[:, None]
     covariance = np.linalg.inv(design.T @ design)
     intercept = (covariance @ design.T @ (means * weights))[0]

@@ -9,11 +9,9 @@ from gatefield.cells import AbstractMap
 from gatefield.core.results import AbstractResult, Status, quantity
 from gatefield.core.types import Float, HostArray
 from gatefield.networks.noise import GaussianInput
+from gatefield.numerics.growth import growth_rate
 from gatefield.theory.dmft import MeanField
 from gatefield.theory.static import StaticMeanField
-
-FITTED = 0.5
-"""Of the horizon, counted from its far end: where the growth rate is read off."""
 
 
 class AdjointMeanField(AbstractResult):
@@ -116,14 +114,3 @@ class AdjointMeanField(AbstractResult):
         if self.batch_growth.size == 0:
             return 0.0
         return float(self.batch_growth.std(ddof=1) / np.sqrt(self.batch_growth.size))
-
-
-def growth_rate(times: Float[HostArray, " time"], values: Float[HostArray, " time"]) -> float:
-    """Return the slope of the logarithm over the second half of the times; NaN without a second."""
-    late = times >= FITTED * times[-1]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        logs = np.log(values[late])
-    if late.sum() < 2 or not np.all(np.isfinite(logs)):
-        return float("nan")
-    centred = times[late] - times[late].mean()
-    return float(centred @ logs / (centred @ centred))

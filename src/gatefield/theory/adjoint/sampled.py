@@ -17,6 +17,8 @@ from gatefield.cells.base import over_units, stacked_outputs
 from gatefield.core.results import Status
 from gatefield.core.types import Array, Float, HostArray
 from gatefield.networks.noise import GaussianInput
+from gatefield.numerics.batches import over_batches
+from gatefield.numerics.growth import growth_rate
 from gatefield.numerics.threads import in_threads
 from gatefield.theory.adjoint.march import Adjoint, Nodes, march_back
 from gatefield.theory.adjoint.parameters import known_parameters, parameter_names
@@ -30,7 +32,7 @@ from gatefield.theory.adjoint.paths import (
     saved_steps,
     window,
 )
-from gatefield.theory.adjoint.result import AdjointMeanField, growth_rate
+from gatefield.theory.adjoint.result import AdjointMeanField
 from gatefield.theory.dmft import MeanField
 from gatefield.theory.static import StaticMeanField
 from gatefield.theory.static.sampled import SampledUnits
@@ -111,7 +113,7 @@ def sampled_adjoint(
     status = Status.NOT_CONVERGED if few else Status.OK
     finite = np.all(np.isfinite(variance)) and np.all(np.isfinite(gradients))
     with np.errstate(all="ignore"):
-        means = [_over_batches(part) for part in (variance, covariance, gradients)]
+        means = [over_batches(part) for part in (variance, covariance, gradients)]
     return AdjointMeanField(
         times=times,
         adjoint_variance=dict(zip(cell.state_names, means[0][0], strict=True)),
@@ -240,10 +242,6 @@ def _weights(steps: int, dt: float, scheme: str) -> Float[HostArray, " time"]:
     else:
         weights[[0, -1]] /= 2
     return weights
-
-
-def _over_batches(values: HostArray) -> tuple[HostArray, HostArray]:
-    return values.mean(0), values.std(0, ddof=1) / math.sqrt(len(values))
 
 
 @eqx.filter_jit

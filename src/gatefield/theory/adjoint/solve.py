@@ -14,7 +14,6 @@ from gatefield.core.checks import (
     as_number,
     check_choice,
     check_count,
-    check_names,
     check_ok,
     check_seed,
 )
@@ -22,11 +21,14 @@ from gatefield.core.errors import NumericalFailureError, OutsideDomainWarning, r
 from gatefield.core.results import Status
 from gatefield.core.types import Float, HostArray
 from gatefield.networks.noise import GaussianInput
+from gatefield.networks.readouts import check_source, check_terminal
+from gatefield.numerics.batches import over_batches
+from gatefield.numerics.growth import growth_rate
 from gatefield.theory.adjoint.fixed_point import fixed_point_adjoint, mean_squared_outputs
 from gatefield.theory.adjoint.lag_equations import closes, lag_adjoint
-from gatefield.theory.adjoint.parameters import known_parameters
+from gatefield.theory.adjoint.parameters import check_parameter_names, known_parameters
 from gatefield.theory.adjoint.paths import moves, resting_units, saved_times
-from gatefield.theory.adjoint.result import AdjointMeanField, growth_rate
+from gatefield.theory.adjoint.result import AdjointMeanField
 from gatefield.theory.adjoint.sampled import sampled_adjoint
 from gatefield.theory.dmft import MeanField
 from gatefield.theory.dmft.packing import warn_outside
@@ -79,7 +81,8 @@ def solve_adjoint(
     horizon
         How far back gradients are followed, in units of the units' time constant; steps for maps.
     terminal
-        Variance of the readout w_c by component of the state; by default 1 for the first component.
+        Variance of the readout w_c by component of the state; by default 1 for the first component,
+        or none where there is a source.
     source
         Readouts along the trajectory by component: `GaussianInput` of zero mean; with an infinite
         correlation time one fixed readout at all times. Flows: weight dt (half at both ends);
@@ -145,8 +148,9 @@ def solve_adjoint(
     check_ok("mean_field", mean_field)
     cell = mean_field.cell
     horizon = as_number("horizon", horizon, positive=True)
-    given = _terminal(cell, terminal, source)
-    sources = _sources(cell, source)
+    check_parameter_names(cell)
+    sources = check_source(source, cell.state_names)
+    given = check_terminal(terminal, cell.state_names, sources)
     options: dict[str, Any] = {
         "samples": check_count("samples", samples, at_least=2),
         "batches": check_count("batches", batches, at_least=2),
@@ -184,36 +188,6 @@ def solve_adjoint(
             "returns it."
         )
     return found
-
-
-def _terminal(cell: AbstractCell, terminal: Any, source: Any) -> dict[str, float]:
-    if terminal is None:
-        terminal = {} if source else {cell.state_names[0]: 1.0}
-    if not isinstance(terminal, Mapping):
-        refuse("terminal", terminal, "variances by component", "Pass {name: variance}.")
-    check_names("terminal", terminal, cell.state_names)
-    given = {
-        name: as_number(f"terminal[{name!r}]", value, nonnegative=True)
-        for name, value in terminal.items()
-    }
-    if not any(given.values()) and not source:
-        refuse("terminal", given, "a positive variance, or a source", "Nothing is read out.")
-    return given
-
-
-def _sources(cell: AbstractCell, source: Any) -> dict[str, GaussianInput]:
-    if source is None:
-        return {}
-    if not isinstance(source, Mapping):
-        refuse("source", source, "readouts by component", "Pass {name: GaussianInput(...)}.")
-    check_names("source", source, cell.state_names)
-    for name, value in source.items():
-        if not isinstance(value, GaussianInput):
-            refuse(f"source[{name!r}]", value, "a GaussianInput", "Give it a variance.")
-        if value.mean != 0:
-            remedy = "A mean shared by all units is no random readout."
-            refuse(f"source[{name!r}].mean", value.mean, "0", remedy)
-    return dict(source)
 
 
 def _warn(state: MeanField | StaticMeanField) -> None:
@@ -327,12 +301,12 @@ def _exact(
     times, covariances, gradients, truncation = values
     names = state.cell.state_names
     adjoints = {
-        name: _over_parts([np.diag(each[f"a_{name}"]) for each in covariances]) for name in names
+        name: over_batches([np.diag(each[f"a_{name}"]) for each in covariances]) for name in names
     }
     covariance = {
-        name: _over_parts([each[name] for each in covariances]) for name in covariances[0]
+        name: over_batches([each[name] for each in covariances]) for name in covariances[0]
     }
-    gradient = {name: _over_parts([each[name] for each in gradients]) for name in gradients[0]}
+    gradient = {name: over_batches([each[name] for each in gradients]) for name in gradients[0]}
     growth = [
         growth_rate(times, np.sum([np.diag(each[f"a_{name}"]) for name in names], axis=0))
         for each in covariances
@@ -356,12 +330,3 @@ def _exact(
         status=status if finite else Status.DIVERGED,
         settings=settings,
     )
-
-
-def _over_parts(values: Sequence[Any]) -> tuple[HostArray, HostArray]:
-    """Return mean and standard error over parts; no error of a single one."""
-    stacked = np.asarray(values, float)
-    mean = np.asarray(stacked.mean(axis=0))
-    if len(stacked) == 1:
-        return mean, np.zeros_like(mean)
-    return mean, np.asarray(stacked.std(axis=0, ddof=1) / np.sqrt(len(stacked)))
