@@ -24,7 +24,7 @@ from gatefield.figures.gradients import Size, adjoint_line, sizes_line
 from gatefield.io import save_netcdf
 from gatefield.theory.adjoint import DependentAdjoint
 
-TINY = Size(40, 3, 20.0, 60, 2, 1, (1.2, 3.0), 40, 3, LossSize(2.0, 700, 2, 40, 3))
+TINY = Size(40, 3, 20.0, 300, 2, 1, (1.2, 3.0), 40, 3, LossSize(2.0, 700, 2, 40, 3))
 
 
 @pytest.fixture(autouse=True)
