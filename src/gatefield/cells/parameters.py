@@ -65,6 +65,12 @@ def stacked_gains(cell: AbstractCell, dtype: Any = float) -> Array:
     return jnp.stack([jnp.asarray(gains[name], dtype) for name in cell.field_names])
 
 
+def per_gain(cell: AbstractCell, fields: Array) -> Array:
+    """Return one unit's fields over their gains, which a gain scales; zero where it is zero."""
+    gains = stacked_gains(cell)
+    return jnp.where(gains > 0, fields / jnp.where(gains > 0, gains, 1.0), 0.0)
+
+
 def known_parameters(cell: AbstractCell) -> tuple[str, ...]:
     """Return the parameters whose gradient is known: not those on which a gain of zero depends.
 

@@ -13,12 +13,12 @@ from tqdm.auto import tqdm
 
 from gatefield.cells import AbstractCell, AbstractMap
 from gatefield.cells.base import check_cell
+from gatefield.cells.parameters import parameter_names
 from gatefield.core.checks import check_choice
 from gatefield.core.errors import NumericalFailureError, refuse
 from gatefield.core.results import AbstractResult, Status, quantity
 from gatefield.core.types import Array, Float, HostArray
 from gatefield.numerics.batches import over_batches
-from gatefield.theory.adjoint.parameters import parameter_names
 from gatefield.theory.adjoint.plan import burned_in, plan, terminal_weights
 from gatefield.theory.adjoint.reverse import Adjoint, march_and_record, march_back, revealed
 from gatefield.theory.dmft.marching import normal, of_units

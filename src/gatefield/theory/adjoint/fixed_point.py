@@ -13,14 +13,14 @@ import numpy as np
 
 from gatefield.cells import AbstractCell, AbstractMap
 from gatefield.cells.base import over_units, stacked_outputs, stacked_rule
-from gatefield.core.errors import refuse
-from gatefield.core.types import Complex, Float, HostArray
-from gatefield.theory.adjoint.parameters import (
+from gatefield.cells.parameters import (
     parameter_names,
     per_gain,
     stacked_gains,
     with_parameters,
 )
+from gatefield.core.errors import refuse
+from gatefield.core.types import Complex, Float, HostArray
 from gatefield.theory.rmt import SpectralBoundary
 from gatefield.theory.static.sampled import SampledUnits
 

@@ -13,9 +13,9 @@ import numpy as np
 
 from gatefield.cells import AbstractCell, Wiring
 from gatefield.cells.base import cast, stacked_outputs, stacked_rule
+from gatefield.cells.parameters import parameter_names, per_gain, stacked_gains
 from gatefield.core.types import Array, Float, HostArray
 from gatefield.numerics.revealed import History, reveal
-from gatefield.theory.adjoint.parameters import parameter_names, per_gain, stacked_gains
 
 CHUNK = 8
 """Steps that are compiled together; histories get more room between them."""

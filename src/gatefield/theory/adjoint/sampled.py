@@ -14,6 +14,7 @@ from tqdm.auto import tqdm
 
 from gatefield.cells import AbstractCell, wiring
 from gatefield.cells.base import over_units, stacked_outputs
+from gatefield.cells.parameters import known_parameters, parameter_names
 from gatefield.core.results import Status
 from gatefield.core.types import Array, Float, HostArray
 from gatefield.networks.noise import GaussianInput
@@ -21,7 +22,6 @@ from gatefield.numerics.batches import over_batches
 from gatefield.numerics.growth import growth_rate
 from gatefield.numerics.threads import in_threads
 from gatefield.theory.adjoint.march import Adjoint, Nodes, march_back
-from gatefield.theory.adjoint.parameters import known_parameters, parameter_names
 from gatefield.theory.adjoint.paths import (
     Window,
     batch_key,

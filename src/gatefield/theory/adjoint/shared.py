@@ -13,13 +13,13 @@ from tqdm.auto import tqdm
 
 from gatefield.cells import AbstractCell, AbstractMap
 from gatefield.cells.base import stacked_outputs, stacked_rule
+from gatefield.cells.parameters import parameter_names, stacked_gains
 from gatefield.core.checks import check_names
 from gatefield.core.errors import NumericalFailureError, refuse
 from gatefield.core.results import AbstractResult, Status, quantity
 from gatefield.core.types import Array, Float, HostArray
 from gatefield.numerics.batches import over_batches
 from gatefield.numerics.revealed import reveal
-from gatefield.theory.adjoint.parameters import parameter_names, stacked_gains
 from gatefield.theory.adjoint.plan import CHUNK, burned_in, plan, room_for, terminal_weights
 from gatefield.theory.dmft.marching import (
     NEGLIGIBLE,

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from gatefield.cells import AbstractCell, AbstractMap
+from gatefield.cells.parameters import check_parameter_names, known_parameters
 from gatefield.core.checks import (
     as_number,
     check_choice,
@@ -26,7 +27,6 @@ from gatefield.numerics.batches import over_batches
 from gatefield.numerics.growth import growth_rate
 from gatefield.theory.adjoint.fixed_point import fixed_point_adjoint, mean_squared_outputs
 from gatefield.theory.adjoint.lag_equations import closes, lag_adjoint
-from gatefield.theory.adjoint.parameters import check_parameter_names, known_parameters
 from gatefield.theory.adjoint.paths import moves, resting_units, saved_times
 from gatefield.theory.adjoint.result import AdjointMeanField
 from gatefield.theory.adjoint.sampled import sampled_adjoint
