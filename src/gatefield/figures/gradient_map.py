@@ -107,7 +107,7 @@ def compute(
 
     References
     ----------
-    Krishnamurthy, Can and Schwab, arXiv:2007.14823, versions 1 to 3: the adjoint mean field.
+    Krishnamurthy, Can and Schwab, arXiv:2007.14823, version 3: the adjoint mean field.
     """
     size = size or (QUICK if quick else FULL)
     maps, checks = {}, {}

@@ -207,7 +207,7 @@ def gradient_map(
 
     References
     ----------
-    Krishnamurthy, Can and Schwab, arXiv:2007.14823, versions 1 to 3: the adjoint mean field.
+    Krishnamurthy, Can and Schwab, arXiv:2007.14823, version 3: the adjoint mean field.
     """
     check_cell(cell)
     (x_name, across), (y_name, along) = _axis("x", x), _axis("y", y)

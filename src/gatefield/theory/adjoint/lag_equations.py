@@ -18,7 +18,7 @@ from gatefield.theory.dmft.gated_form import COMPONENTS, TwoPointFunction, gated
 
 _FIRST_STEP = 0.2
 _TOLERANCE = 1e-5
-_MOST_STEPS = 8 * SAVES * 4
+_MOST_STEPS = 32 * SAVES
 
 
 class LagAdjoint(NamedTuple):
@@ -206,12 +206,6 @@ def _march(kernels: _Kernels, dt: Array, stride: int) -> tuple[Array, Array]:
     cell = ((1 - decay) / rates) ** 2 / 4
     squares = kernels.rates**2
 
-    def driven(h, others, both, phi, gate):
-        """Return the right-hand sides, given what drives h from the gates."""
-        pushed = both * squares[0] * h + phi * others
-        rest = [gate * squares[0] * h] if count > 1 else []
-        return [pushed, *([0 * h, *rest] if count > 1 else [])]
-
     def diagonal(carry, k):
         before, last, force, last_force, sums = carry
         j = k - i
@@ -230,8 +224,9 @@ def _march(kernels: _Kernels, dt: Array, stride: int) -> tuple[Array, Array]:
         edge = kernels.terminal[:, None] * decay ** jnp.maximum(i, j)
         values = jnp.where((i == 0) | (j == 0), edge, values)
         values = jnp.where(inside, values, 0.0)
-        others = squares[1:, None] * values[1:]
-        pushed = jnp.stack(driven(values[0], others.sum(axis=0), both, phi, gate))
+        # z and r drive h; h drives r, and z not at a constant update rate.
+        h, from_gates = squares[0] * values[0], jnp.sum(squares[1:, None] * values[1:], axis=0)
+        pushed = jnp.stack([both * h + phi * from_gates, 0 * h, gate * h][:count])
         pushed = jnp.where(inside, pushed + kernels.source[:, lag], 0.0)
         both_weights = jnp.where(inside, weights * weights[jnp.clip(j, 0, steps)], 0.0)
         sent = squares[:, None] * values * both_weights

@@ -134,13 +134,13 @@ def solve_adjoint(
     terminal adjoint that does (:math:`L = |h(T)|^2/2`) gives gradients several times larger than
     this theory: `solve_dependent_adjoint` treats it. A squared error of a random readout,
     :math:`(w \cdot h - y)^2/2`, is a random readout times the error: multiply by the mean squared
-    error. The state is stationary over the horizon. In chaos single networks lie below the mean,
-    which few dominate: :math:`\ln |a|^2` has a standard deviation of about 1 over 60 time
-    constants at N = 1000.
+    error. The state is stationary over the horizon. In chaos few networks dominate the mean:
+    at g_h = 3, alpha_z = alpha_r = 2, N = 400, twelve networks had mean squares from 1.8 to 79
+    around 16(6) over 29 time constants.
 
     References
     ----------
-    Krishnamurthy, Can and Schwab, arXiv:2007.14823, versions 1 to 3: the adjoint mean field.
+    Krishnamurthy, Can and Schwab, arXiv:2007.14823, version 3: the adjoint mean field.
     """
     if not isinstance(mean_field, MeanField | StaticMeanField):
         given = type(mean_field).__name__
