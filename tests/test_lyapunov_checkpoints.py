@@ -18,6 +18,7 @@ from short_runs import CELL, ONES, OPTIONS, alike, run
 
 import gatefield as gf
 from gatefield.analysis.lyapunov import checkpoint, spectrum
+from gatefield.core.checkpoints import fingerprint
 from gatefield.core.errors import InvalidInputError
 from gatefield.networks.inputs import drive_of
 
@@ -124,7 +125,7 @@ def test_fingerprints_tell_functions_shapes_and_options_apart():
         (np.zeros(3_000_000), np.append(np.zeros(2_999_999), 1.0)),
     ]
     for first, second in pairs:
-        assert checkpoint.fingerprint(first) != checkpoint.fingerprint(second)
+        assert fingerprint(first) != fingerprint(second)
 
 
 def test_an_interrupt_is_a_checkpoint(monkeypatch, tmp_path):
@@ -149,7 +150,7 @@ def test_a_full_disk_does_not_end_the_run(monkeypatch, tmp_path):
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoint.np, "savez", full)
+    monkeypatch.setattr(np, "savez", full)
     with pytest.warns(RuntimeWarning, match="No space left on device"):
         found = run(checkpoint=tmp_path / "run.npz")
     alike(found, run())

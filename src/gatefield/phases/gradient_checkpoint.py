@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from gatefield.analysis.lyapunov import checkpoint as files
-from gatefield.core.errors import refuse
+from gatefield.core import checkpoints
 from gatefield.core.types import HostArray
 from gatefield.phases.gradient_points import GradientPoint
 
@@ -45,7 +43,7 @@ def write(path: Path, mark: str, points: Mapping[Place, GradientPoint]) -> None:
         gradients=table("gradients"),
         errors=table("errors"),
     )
-    files.write(path, mark, cast(Any, stored))
+    checkpoints.write(path, mark, stored._asdict())
 
 
 def read(path: Path, mark: str) -> dict[Place, GradientPoint]:
@@ -56,16 +54,10 @@ def read(path: Path, mark: str) -> dict[Place, GradientPoint]:
     InvalidInputError
         If the file is damaged, no checkpoint, or of points with other options.
     """
-    if not path.exists():
+    of = "points of this cell"
+    found = checkpoints.read(path, mark, Stored._fields, of=of, by="gradient_map")
+    if found is None:
         return {}
-    remedy = "Remove it to begin anew, or name another file."
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            found = {name: stored[name] for name in ("mark", *Stored._fields)}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        refuse("checkpoint", str(path), "a file that gradient_map wrote", remedy)
-    if str(found.pop("mark")) != mark:
-        refuse("checkpoint", str(path), "points of this cell with these options", remedy)
     stored = Stored(**found)
     points = {}
     for row, place in enumerate(stored.place):

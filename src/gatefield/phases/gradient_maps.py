@@ -10,9 +10,9 @@ import equinox as eqx
 import numpy as np
 from tqdm.auto import tqdm
 
-from gatefield.analysis.lyapunov.checkpoint import fingerprint, writable
 from gatefield.cells import AbstractCell, AbstractMap
 from gatefield.cells.base import check_cell
+from gatefield.core.checkpoints import fingerprint, writable
 from gatefield.core.checks import as_number, as_parameter, check_count, check_names, check_seed
 from gatefield.core.errors import refuse
 from gatefield.core.results import AbstractResult, Status, quantity

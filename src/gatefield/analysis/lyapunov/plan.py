@@ -11,10 +11,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gatefield.analysis.lyapunov.checkpoint import Standing, fingerprint, fingerprint_of_drive
+from gatefield.analysis.lyapunov.checkpoint import Standing, fingerprint_of_drive
 from gatefield.analysis.lyapunov.frame import Path
 from gatefield.analysis.lyapunov.result import LyapunovSpectrum
 from gatefield.cells import AbstractMap
+from gatefield.core.checkpoints import fingerprint
 from gatefield.core.checks import as_number, check_choice, check_count, check_seed
 from gatefield.core.errors import refuse
 from gatefield.networks.inputs import Inputs, drive_of

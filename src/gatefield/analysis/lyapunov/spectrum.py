@@ -18,6 +18,7 @@ from gatefield.analysis.lyapunov.checkpoint import Standing
 from gatefield.analysis.lyapunov.frame import Carried, Growth, advance, relax
 from gatefield.analysis.lyapunov.plan import FEWEST_BLOCKS, Plan, beginning, planned, precise
 from gatefield.analysis.lyapunov.result import LyapunovSpectrum, merged, ordered_with_errors
+from gatefield.core.checkpoints import fingerprint, writable
 from gatefield.core.errors import NumericalFailureError, refuse
 from gatefield.core.results import Status
 from gatefield.networks.layered import LayeredNetwork
@@ -157,11 +158,11 @@ def lyapunov_spectrum(
         return _of_stack(network, k, inputs, initial, only, options)
     with jax.enable_x64(True):
         plan = planned(network, k, inputs, options)
-        path, standing = files.writable(checkpoint), None
+        path, standing = writable(checkpoint), None
         begun = beginning(plan, initial, frame, resume)
         mark = ""
         if path is not None:
-            mark = files.fingerprint(begun, plan.settings)
+            mark = fingerprint(begun, plan.settings)
             standing = files.read(path, mark)
         standing = begun if standing is None else standing
         bar = tqdm(

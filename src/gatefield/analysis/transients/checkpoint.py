@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from gatefield.analysis.lyapunov import checkpoint as files
 from gatefield.analysis.transients.follow import Watch
 from gatefield.analysis.transients.runs import Job, Standing
-from gatefield.core.errors import refuse
+from gatefield.core import checkpoints
 from gatefield.core.types import HostArray
 
 
@@ -52,7 +50,7 @@ def write(path: Path, mark: str, runs: Mapping[Job, Standing]) -> None:
         columns[name] = np.array([getattr(one, name) for _, one in found])
     for name in _OF_WATCH:
         columns[name] = np.array([getattr(one.watch, name) for _, one in found])
-    files.write(path, mark, cast(Any, Stored(**columns)))
+    checkpoints.write(path, mark, Stored(**columns)._asdict())
 
 
 def read(path: Path, mark: str) -> dict[Job, Standing]:
@@ -63,16 +61,10 @@ def read(path: Path, mark: str) -> dict[Job, Standing]:
     InvalidInputError
         If the file is damaged, no checkpoint, or of runs with other options.
     """
-    if not path.exists():
+    of = "runs of this cell"
+    found = checkpoints.read(path, mark, Stored._fields, of=of, by="transient_lengths")
+    if found is None:
         return {}
-    remedy = "Remove it to begin anew, or name another file."
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            found = {name: stored[name] for name in ("mark", *Stored._fields)}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        refuse("checkpoint", str(path), "a file that transient_lengths wrote", remedy)
-    if str(found.pop("mark")) != mark:
-        refuse("checkpoint", str(path), "runs of this cell with these options", remedy)
     stored = Stored(**found)
     components = stored.states.size // int(stored.n.sum())
     ends = np.cumsum(components * stored.n)[:-1]

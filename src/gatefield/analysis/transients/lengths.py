@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from tqdm.auto import tqdm
 
-from gatefield.analysis.lyapunov.checkpoint import fingerprint, writable
 from gatefield.analysis.transients import checkpoint as files
 from gatefield.analysis.transients.result import TransientLengths
 from gatefield.analysis.transients.runs import (
@@ -25,6 +24,7 @@ from gatefield.analysis.transients.runs import (
 )
 from gatefield.cells import AbstractCell, AbstractMap
 from gatefield.cells.base import check_cell
+from gatefield.core.checkpoints import fingerprint, writable
 from gatefield.core.checks import (
     as_number,
     check_choice,
