@@ -10,7 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gatefield import analysis, bridge, compare, phases, plotting, theory
+    from gatefield import analysis, bridge, compare, diagnosis, phases, plotting, theory
     from gatefield.analysis.fixed_points import FixedPoints, find_fixed_points
     from gatefield.analysis.gradients import NetworkGradients, network_gradients
     from gatefield.analysis.integrator import (
@@ -49,6 +49,8 @@ if TYPE_CHECKING:
         registered_cells,
     )
     from gatefield.compare import InputResponse, input_response
+    from gatefield.diagnosis import Diagnosis, diagnose
+    from gatefield.initialise import Design, DesignSolution, InputStatistics, design
     from gatefield.networks import (
         GaussianInput,
         LayeredNetwork,
@@ -95,6 +97,9 @@ _HOME = {
     "Complexity": "theory.complexity",
     "CovariantVectors": "analysis.lyapunov",
     "DependentAdjoint": "theory.adjoint",
+    "Design": "initialise",
+    "DesignSolution": "initialise",
+    "Diagnosis": "diagnosis",
     "ElmanRNN": "cells",
     "Erasure": "analysis.reset",
     "FixedPoints": "analysis.fixed_points",
@@ -103,6 +108,7 @@ _HOME = {
     "GaussianInput": "networks",
     "GradientMap": "phases",
     "InputResponse": "compare",
+    "InputStatistics": "initialise",
     "IntegratorMemory": "analysis.integrator",
     "LSTM": "cells",
     "LayeredNetwork": "networks",
@@ -125,6 +131,8 @@ _HOME = {
     "annealed_complexity": "theory.complexity",
     "complexity": "theory.complexity",
     "covariant_vectors": "analysis.lyapunov",
+    "design": "initialise",
+    "diagnose": "diagnosis",
     "find_fixed_points": "analysis.fixed_points",
     "gradient_map": "phases",
     "input_response": "compare",
@@ -160,6 +168,7 @@ _ROOMS = (
     "bridge",
     "cells",
     "compare",
+    "diagnosis",
     "io",
     "networks",
     "numerics",
@@ -179,6 +188,9 @@ __all__ = [
     "Complexity",
     "CovariantVectors",
     "DependentAdjoint",
+    "Design",
+    "DesignSolution",
+    "Diagnosis",
     "ElmanRNN",
     "Erasure",
     "FixedPoints",
@@ -186,6 +198,7 @@ __all__ = [
     "GaussianInput",
     "GradientMap",
     "InputResponse",
+    "InputStatistics",
     "IntegratorMemory",
     "LayeredNetwork",
     "LineAttractor",
@@ -210,6 +223,9 @@ __all__ = [
     "compare",
     "complexity",
     "covariant_vectors",
+    "design",
+    "diagnose",
+    "diagnosis",
     "find_fixed_points",
     "gradient_map",
     "input_response",

@@ -20,6 +20,8 @@ from pydantic import ValidationError
 from gatefield import __version__
 from gatefield.cli.config import (
     CorrelationsConfig,
+    DesignConfig,
+    DiagnoseConfig,
     DrivenNetworksConfig,
     FiguresConfig,
     FixedPointsConfig,
@@ -164,6 +166,19 @@ def transients(*, config: TransientsConfig | None = None) -> int:
 
 
 @app.command
+def design(*, config: DesignConfig | None = None) -> int:
+    """Find parameters at which networks have wanted properties, and verify them in networks.
+
+    --target names a quantity and its value, --free a parameter and its bounds. Prints every
+    solution with what theory predicts and networks show, or what is nearest and why the targets
+    cannot be met; writes a JSON file. With --strict it exits with 1 if a target is missed.
+    """
+    from gatefield.cli.design import run
+
+    return run(DesignConfig.model_validate({}) if config is None else config)
+
+
+@app.command
 def gradients(*, config: GradientsConfig | None = None) -> int:
     """Predict how large gradients are and how they grow, or map where they vanish or explode.
 
@@ -176,6 +191,27 @@ def gradients(*, config: GradientsConfig | None = None) -> int:
     from gatefield.cli.gradients import run
 
     return run(GradientsConfig.model_validate({}) if config is None else config)
+
+
+@app.command
+def diagnose(model: str, *, config: DiagnoseConfig | None = None) -> int:
+    """Report what a trained network's weights do with its inputs, and what to change.
+
+    For each layer of a GRU, LSTM or RNN: effective gains and outlier eigenvalues, biases, the
+    Jacobian's spectrum along the inputs with theory's boundary, Lyapunov exponents, timescales,
+    fixed and slow points, growth of gradients, the place of its matched random ensemble on the
+    phase diagram, and advice. Prints a table; writes all numbers as JSON and one page with figures.
+    With --strict it exits with 1 if a layer gets a warning or a part could not be computed.
+
+    Parameters
+    ----------
+    model
+        A safetensors file, or a state dict or checkpoint that torch.save wrote (.pt, .pth, .bin,
+        .ckpt), of which the weights alone are read.
+    """
+    from gatefield.cli.diagnose import run
+
+    return run(model, DiagnoseConfig.model_validate({}) if config is None else config)
 
 
 @app.command

@@ -2,6 +2,8 @@
 
 from gatefield.cli.config.cell import CellConfig, DrivenConfig
 from gatefield.cli.config.correlations import CorrelationsConfig
+from gatefield.cli.config.design import DesignConfig
+from gatefield.cli.config.diagnose import DiagnoseConfig
 from gatefield.cli.config.driven import DrivenNetworksConfig
 from gatefield.cli.config.figures import FiguresConfig
 from gatefield.cli.config.fixed_points import FixedPointsConfig
@@ -17,6 +19,8 @@ from gatefield.cli.config.transients import TransientsConfig
 __all__ = [
     "CellConfig",
     "CorrelationsConfig",
+    "DesignConfig",
+    "DiagnoseConfig",
     "DrivenConfig",
     "DrivenNetworksConfig",
     "FiguresConfig",
