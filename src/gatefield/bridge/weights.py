@@ -17,19 +17,22 @@ from gatefield.networks import Layer, LayeredNetwork, Network
 ROWS = {"RNN": ("h",), "GRU": ("r", "z", "n"), "LSTM": ("i", "f", "g", "o")}
 """For each kind of module its fields, in the order in which PyTorch stacks their rows."""
 
-_NAME = re.compile(r"(?:weight|bias)_(?:ih|hh)_l(0|[1-9][0-9]{0,5})(_reverse)?")
+_NAME = re.compile(r"(?:weight|bias)_(?:ih|hh)(?:_l(0|[1-9][0-9]{0,5})(_reverse)?)?")
 _OF_A_LAYER = re.compile(r".*_l[0-9]+(?:_reverse)?")
 
 
 class Shape(NamedTuple):
-    """How many layers a module has, whether in both directions, whether with biases."""
+    """How many layers a module has, whether in both directions, with biases, or a single cell."""
 
     depth: int
     bidirectional: bool
     bias: bool
+    lone: bool = False  # an nn.GRUCell, say, whose names have no layer
 
     def suffixes(self) -> list[tuple[int, bool, str]]:
         """Return depth, direction and end of the names for each layer, in the order of h_n."""
+        if self.lone:
+            return [(0, False, "")]
         directions = (False, True) if self.bidirectional else (False,)
         return [
             (depth, reverse, f"_l{depth}" + "_reverse" * reverse)
@@ -61,7 +64,8 @@ def shape_of(names: Iterable[str], where: str) -> Shape:
     Raises
     ------
     InvalidInputError
-        If some are missing, or belong to layers that PyTorch's modules do not have.
+        If some are missing, belong to layers that PyTorch's modules do not have, or to a module
+        and a cell at once.
     """
     given = set(names)
     strange = sorted(n for n in given if _OF_A_LAYER.fullmatch(n) and not is_weight(n))
@@ -71,13 +75,18 @@ def shape_of(names: Iterable[str], where: str) -> Shape:
     if strange:
         refuse(where, strange, "weights of an nn.RNN, nn.GRU or nn.LSTM alone", "Another layer?")
     matches = [match for match in map(_NAME.fullmatch, given) if match is not None]
-    depth = 1 + max((int(match[1]) for match in matches), default=-1)
+    lone = [match[1] is None for match in matches]
+    if any(lone) and not all(lone):
+        remedy = "Its layers end in _l0, _l1, ...; a single cell has neither."
+        refuse(where, sorted(given), "weights of a module or of a cell, not of both", remedy)
+    depth = 1 + max((int(match[1] or 0) for match in matches), default=-1)
     if depth > len(given):
         refuse(where, sorted(given), f"weights of each of {depth} layers", "Add the missing ones.")
     shape = Shape(
         depth,
         any(match[2] is not None for match in matches),
         any(name.startswith("bias") for name in given),
+        any(lone),
     )
     missing = [name for name in shape.names() if name not in given]
     if missing or not matches:
@@ -99,7 +108,8 @@ def layered_network(
     Parameters
     ----------
     weights
-        weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0, ... by name; biases all or none.
+        weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0, ... by name, those of a single cell
+        without _l0; biases all or none.
     where
         What they belong to, for messages.
     dtype
@@ -119,15 +129,17 @@ def layered_network(
         If names are missing or unknown, shapes do not fit, or values are not finite.
     """
     shape = shape_of(weights, where)
-    kind = _kind_of(weights["weight_hh_l0"], where) if kind is None else kind
+    lowest = shape.suffixes()[0][2]
+    if kind is None:
+        kind = _kind_of(weights[f"weight_hh{lowest}"], f"{where}: weight_hh{lowest}")
     check_choice("kind", kind, ROWS)
     if nonlinearity is not None and kind != "RNN":
         refuse("nonlinearity", nonlinearity, f"None for {kind}", "Its functions are fixed.")
     fields = ROWS[kind]
-    recurrent = weights["weight_hh_l0"].shape
+    recurrent = weights[f"weight_hh{lowest}"].shape
     n = recurrent[-1] if len(recurrent) == 2 else 0
     rows = len(fields) * n
-    features = weights["weight_ih_l0"].shape[-1:]
+    features = weights[f"weight_ih{lowest}"].shape[-1:]
     above = (n * (1 + shape.bidirectional),)
     layers = []
     for depth, reverse, suffix in shape.suffixes():
@@ -145,13 +157,13 @@ def layered_network(
     return LayeredNetwork(layers)
 
 
-def _kind_of(recurrent: HostArray, where: str) -> str:
+def _kind_of(recurrent: HostArray, name: str) -> str:
     shape = recurrent.shape
     for kind, fields in ROWS.items():
         if len(shape) == 2 and 0 < shape[0] == len(fields) * shape[1]:
             return kind
     expected = "(G N, N) with G = 1 (RNN), 3 (GRU) or 4 (LSTM)"
-    refuse(f"{where}: weight_hh_l0.shape", shape, expected, "Other architectures are not known.")
+    refuse(f"{name}.shape", shape, expected, "Other architectures are not known.")
 
 
 def _split(

@@ -129,7 +129,7 @@ class Network(eqx.Module):
         nonlinearity: str | None = None,
         dtype: str | None = None,
     ) -> LayeredNetwork:
-        """Return the layers stored in a safetensors file, as `gatefield.bridge.from_file`."""
+        """Return the layers stored in a file of weights, as `gatefield.bridge.from_file`."""
         return importlib.import_module("gatefield.bridge").from_file(
             path, prefix, kind=kind, nonlinearity=nonlinearity, dtype=dtype
         )

@@ -22,8 +22,8 @@ class FixedPointsConfig(DrivenConfig):
     networks: int = Field(1, ge=1, description="How many networks are searched.")
     model: str | None = Field(
         None,
-        description="A safetensors file with the weights of an nn.RNN, nn.GRU or nn.LSTM, under "
-        "PyTorch's names: the fixed points of one of its layers.",
+        description="A safetensors file or a state dict (.pt) with the weights of an nn.RNN, "
+        "nn.GRU or nn.LSTM, under PyTorch's names: the fixed points of one of its layers.",
     )
     prefix: str | None = Field(
         None,

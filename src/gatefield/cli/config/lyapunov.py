@@ -45,8 +45,8 @@ class LyapunovConfig(DrivenConfig):
     )
     model: str | None = Field(
         None,
-        description="A safetensors file with the weights of an nn.RNN, nn.GRU or nn.LSTM, under "
-        "PyTorch's names: the Lyapunov spectrum of this model.",
+        description="A safetensors file or a state dict (.pt) with the weights of an nn.RNN, "
+        "nn.GRU or nn.LSTM, under PyTorch's names: the Lyapunov spectrum of this model.",
     )
     prefix: str | None = Field(
         None,

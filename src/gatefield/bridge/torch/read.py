@@ -1,4 +1,4 @@
-"""Recurrent modules of PyTorch, which is not imported: who passes a module has done so."""
+"""Recurrent modules of PyTorch as networks; torch is not imported: who has a module has it."""
 
 from __future__ import annotations
 
@@ -80,6 +80,10 @@ def _kind_of(module: Any) -> str:
     if torch is not None and isinstance(module, torch.nn.Module):
         known = tuple(kinds.values())
         parts = [name for name, part in module.named_modules() if isinstance(part, known)]
-    remedy = f"Pass one of its parts: {', '.join(parts)}." if parts else "Other cells are unknown."
+    remedy = "Other cells are unknown."
+    if parts:
+        remedy = f"Pass one of its parts: {', '.join(parts)}."
+    elif type(module).__module__ == "gatefield.bridge.torch.gated":
+        remedy = "Call its method network()."
     expected = "a torch.nn.RNN, torch.nn.GRU or torch.nn.LSTM"
     refuse("module", f"a {type(module).__name__}", expected, remedy)
