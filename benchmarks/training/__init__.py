@@ -1,0 +1,1 @@
+"""Which initialisation learns: three tasks with long memories, four networks, one budget."""
