@@ -155,6 +155,7 @@ def test_networks_at_rest_have_the_gradients_of_theory(cell, horizon, field, oth
     ],
     ids=["gated", "GRU, reset before", "LSTM"],
 )
+@pytest.mark.slow
 def test_sampled_units_at_rest_agree_with_the_closed_form(cell):
     state = gf.solve_static(cell)[-1]
     horizon = 8

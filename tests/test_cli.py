@@ -19,6 +19,7 @@ def run(*arguments: str) -> int:
     return int(ended.value.code or 0)
 
 
+@pytest.mark.slow
 def test_phases_writes_figure_data_and_table(tmp_path, capsys):
     out = str(tmp_path / "new")
     assert run("phases", *SMALL, "--no-verify", "--output", out, "--formats", "svg") == 0

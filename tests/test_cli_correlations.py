@@ -99,6 +99,7 @@ def test_configuration_and_versions_are_kept(vanilla, folder):
     ],
     ids=["fluctuating", "constant", "with mean"],
 )
+@pytest.mark.slow
 def test_inputs_to_a_linear_unit(text, at_zero, at_last, tmp_path):
     cell = ["--cell", "vanilla", "--set", "g=0", "--input", text, "--quantities", "h"]
     place = ["--output", str(tmp_path), "--formats", "png", "--max-lag", "10"]
@@ -123,6 +124,7 @@ def test_disagreement_is_said_and_strict_fails(tmp_path):
     assert "Theory and networks disagree on: C(0) of h" in lax.text
 
 
+@pytest.mark.slow
 def test_maps_are_sampled_and_count_steps(tmp_path):
     cell = ["--cell", "gru", "--set", "gain_n=3", "--quantities", "h"]
     small = ["--samples", "50", "--batches", "2", "--n", "30", "--networks", "2"]
@@ -149,6 +151,7 @@ def test_maps_are_sampled_and_count_steps(tmp_path):
         ("1", "1.5", 0.2),
     ],
 )
+@pytest.mark.slow
 def test_the_largest_lag_fits_what_is_simulated(networks, t_max, last, tmp_path):
     told = ["--cell", "vanilla", "--set", "g=1.5", "--n", "20", "--networks", networks]
     times = ["--t-max", t_max, "--burn-in", "1", "--quantities", "h"]

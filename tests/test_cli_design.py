@@ -42,6 +42,7 @@ def test_solution_is_printed_and_written(solved, folder):
     assert one["measured"]["radius"] == pytest.approx(0.8, rel=0.2)
 
 
+@pytest.mark.slow
 def test_a_miss_is_explained_and_strict_exits_with_one(folder):
     options = ["--target", "gate_time=100", "--free", "beta_z=-2:2", "--networks", "0"]
     ran = run(*options, "--strict", "--output", str(folder), "--name", "miss")

@@ -226,6 +226,7 @@ def test_figures_command_writes_figure_and_data(tmp_path, monkeypatch):
     assert len(load_states(tmp_path / "fig08.nc")) == 3
 
 
+@pytest.mark.slow
 def test_figure_1_counts_and_intercepts(tmp_path):
     size = fig01.Size(40, 30, 2, (0.0, 60.0), t_max=5.0)
     result = fig01.compute(size=size)

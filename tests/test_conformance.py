@@ -124,6 +124,7 @@ def test_a_batch_is_its_members(case):
 
 
 @pytest.mark.parametrize("name", FLOWS)
+@pytest.mark.slow
 def test_every_method_integrates_every_flow(name):
     """Against SciPy on the plain velocity: RK4 errs by dt^4 / 120 = 5e-8, others by tolerance."""
     cell = CELLS[name]
@@ -258,6 +259,7 @@ def mean_of(function, variance):
     return float(np.sum(weights * function(np.sqrt(variance) * x)) / np.sum(weights))
 
 
+@pytest.mark.slow
 def test_the_users_cell_has_the_statics_of_the_gated_rnn():
     """A gate without delay and a settled one are the same at rest: alpha_r is the gain of field k.
 

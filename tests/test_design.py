@@ -52,6 +52,7 @@ def test_gated_variance_is_the_published_one():
     assert float(cell.g_h) == found.best.parameters["g_h"]
 
 
+@pytest.mark.slow
 def test_two_parameters_meet_two_targets_in_closed_form():
     # At the zero state the edge is s (g s_r - 1), s = sigma(beta_z), s_r = 1/2; the time is 1/s.
     targets = {"leading_edge": -0.02, "gate_time": 20.0}

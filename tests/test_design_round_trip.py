@@ -46,6 +46,7 @@ def designed(kind: str, number: int, **options) -> gf.Design:
 
 
 @pytest.mark.parametrize("kind", ["gated", "gru"])
+@pytest.mark.slow
 def test_some_targets_are_met(kind):
     for number in range(3):
         assert designed(kind, number, verify=False).best.error < 1e-3

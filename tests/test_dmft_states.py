@@ -65,6 +65,7 @@ def test_any_start_leads_to_chaos_beyond_g_2(start):
     assert found.fluctuates and variance(found) == pytest.approx(variance(only), rel=1e-9)
 
 
+@pytest.mark.slow
 def test_unstable_fixed_points_alone_do_not_hold_a_start():
     """g = 1.7, alpha_r = 16, beta_h = .02 (region 2): of three static solutions one is stable."""
     cell = gf.GatedRNN(1.7, alpha_r=16.0, beta_h=0.02)

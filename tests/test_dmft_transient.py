@@ -109,6 +109,7 @@ def powers(count, keep, gain):
 @pytest.mark.parametrize(
     ("scheme", "dt"), [("euler", 0.1), ("adams-bashforth", 0.05)], ids=["euler", "adams-bashforth"]
 )
+@pytest.mark.slow
 def test_linear_flow(scheme, dt):
     """<x(t) x(t')> = e^(-t-t') I_0(2 gain sqrt(t t')); Euler's method has a closed form, too.
 
@@ -128,6 +129,7 @@ def test_linear_flow(scheme, dt):
     assert solution.status is Status.OK and solution.names == ("x", "eta_x", "y_x")
 
 
+@pytest.mark.slow
 def test_single_precision():
     """Outputs that are dependent beyond rounding, dt = 0.02, must not spoil the basis."""
     options = {**MANY, "dt": 0.02, "scheme": "euler", "dtype": "float32"}
@@ -145,6 +147,7 @@ def test_linear_map():
     agree(solution.covariance["x"], solution.standard_error["x"], 2.0 * parts @ parts.T)
 
 
+@pytest.mark.slow
 def test_outputs_that_read_fields_and_fields_that_share_an_output():
     """Independent couplings: <x_n^2> = (0.8^2 0.5^2 + 0.8^2 + 0.7^2)^n, and <x_n x_m> = 0."""
     solution = solve_transient(Chained(), 4, **MANY)
@@ -157,6 +160,7 @@ def test_outputs_that_read_fields_and_fields_that_share_an_output():
         assert np.all(np.abs(found[off]) < 4.5 * error[off])
 
 
+@pytest.mark.slow
 def test_without_gain_every_unit_decays():
     """Euler's factor (1 - dt) per step, on whatever start was drawn; gated: each rate its own."""
     cell = gf.GatedRNN(0.0, beta_z=0.7, tau_z=2.0, tau_r=0.5)
@@ -191,6 +195,7 @@ def test_a_constant_output_brings_a_constant_field():
 
 
 @pytest.mark.parametrize(("scheme", "order"), [("euler", 1), ("adams-bashforth", 2)])
+@pytest.mark.slow
 def test_convergence_order(scheme, order):
     """Errors at dt, dt/2, dt/4 fall by 2^order, up to order dt; no sampling error enters.
 
@@ -240,6 +245,7 @@ def test_random_input(time):
     assert np.all(np.abs(solution.mean["x"] - rise) < 4.5 * solution.mean_standard_error["x"])
 
 
+@pytest.mark.slow
 def test_an_input_that_is_new_at_every_step():
     """x' = A x + I, A = 0.5 + J, with I independent in time: sums of <A^k v . A^l v> = G_kl |v|^2.
 
@@ -272,6 +278,7 @@ def test_maps_are_driven_by_the_step_number():
 # --- errors
 
 
+@pytest.mark.slow
 def test_standard_errors_are_those_of_networks_of_that_size():
     """x' = J x, M = 64: a batch's <x_0^2> scatters by 2/M, its <x_1^2> by (1 + 2/M)^2 - 1.
 

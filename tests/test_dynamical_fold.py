@@ -37,6 +37,7 @@ def double():
 # ---------------------------------------------------------------- tau_r -> 0: the energy condition
 
 
+@pytest.mark.slow
 def test_potential_line_has_the_reference_values():
     """Every digit of the references, and no floating flag left behind."""
     fold = potential_fold(GAINS)
@@ -105,6 +106,7 @@ def test_branch_has_the_limit_of_two_steps(double):
     assert abs(error[-1]) < 2e-6
 
 
+@pytest.mark.slow
 def test_branch_is_accurate_from_weak_to_steep(double):
     """Four times the nodes change nothing, b from 1e-3 to 1e2 and a from 0 to 1e3."""
     b = np.array([1e-3, 0.1, 1.0, 10.0, 100.0])[:, None]
@@ -186,6 +188,7 @@ def test_results_have_the_shape_of_the_gain(shape):
 # ---------------------------------------------------------------- finite tau_r: the lag equations
 
 
+@pytest.mark.slow
 def test_lagged_line_has_the_reference_values():
     """tau_r = 1, to the digits given."""
     fold = lagged_fold(GAINS, 1.0)
@@ -217,6 +220,7 @@ def test_fast_gates_approach_the_potential_as_tau_squared():
 
 
 @pytest.mark.parametrize("tau_r", [1.0, 10.0])
+@pytest.mark.slow
 def test_number_of_lags_and_length_converge(tau_r):
     """Half as many lags more change nothing; the estimate of the error bounds the change."""
     gain = np.array([lower_end(tau_r) + 3e-3, 1.75, 1.98])

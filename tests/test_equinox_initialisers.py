@@ -75,6 +75,7 @@ def state():
     ],
 )
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.slow
 def test_the_modules_own_spectral_radius_is_the_target(kind, law, tolerance):
     biases: dict[str, Any] = {"bias_z" if kind == "gru" else "bias_f": 1.0}
     for value in (0.85, 1.2) if law == "normal" else (1.0,):

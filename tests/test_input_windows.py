@@ -74,6 +74,7 @@ def ends(squared, beyond):
 
 
 @pytest.mark.parametrize("alpha_r", [6.0, 12.0, 20.0])
+@pytest.mark.slow
 def test_windows_below_the_continuous_transition(alpha_r):
     """Quiet without input, stable again under strong input; unstable in between.
 

@@ -259,6 +259,7 @@ def test_slow_modes_are_kept_and_fast_ones_are_not():
 
 
 @pytest.mark.parametrize("name", sorted(gf.registered_cells()))
+@pytest.mark.slow
 def test_every_cell(name):
     cell = gf.registered_cells()[name]
     network = gf.Network.sample(cell, 12, seed=1)
@@ -278,6 +279,7 @@ def test_every_cell(name):
     assert line.to_dataset()["dimension"].dims == ("time",)
 
 
+@pytest.mark.slow
 def test_single_precision_stays(settled):
     network, state = settled
     couplings = {name: network.coupling(name) for name in "hzr"}

@@ -245,6 +245,7 @@ def test_nothing_positive():
 
 
 @pytest.mark.parametrize("budget", [1000, 3000, 6000])
+@pytest.mark.slow
 def test_budget_ends_the_refinement(budget):
     rng = np.random.default_rng(3)
     poles = rng.uniform(-2, 0, 60) + 1j * rng.uniform(0, 1, 60)

@@ -93,6 +93,7 @@ def test_beside_a_source_there_is_no_readout_at_the_end_by_default():
     np.testing.assert_allclose(both.adjoint_variance["x"][0], at_end, rtol=4 * error)
 
 
+@pytest.mark.slow
 def test_two_independent_readouts_of_components():
     network, state = made(GATED)
     found = network_gradients(
@@ -163,6 +164,7 @@ def test_at_most_two_hundred_times_are_kept():
         assert 100 <= times.size <= 200 and times[0] == 0 and times[-1] == steps
 
 
+@pytest.mark.slow
 def test_a_layer_with_its_sequence():
     """The layer's input enters as the drives of its network."""
     network, state = made(AFTER)
@@ -217,6 +219,7 @@ def test_a_parameter_alone_may_have_no_finite_gradient():
     assert network_gradients(made(Rooted(keep=0.5))[0], state, 3).status is Status.OK
 
 
+@pytest.mark.slow
 def test_as_a_dataset():
     network, state = made(GATED)
     found = network_gradients(network, state, 1.0, dt=0.1, keep_gradients=True)

@@ -63,6 +63,7 @@ def test_fixed_point_pair_near_2(above):
         np.testing.assert_allclose(orders(errors, found.small), 1.0, atol=ROOM)
 
 
+@pytest.mark.slow
 def test_fixed_point_fold_near_sqrt_2():
     """Eq. G2: relative errors of alpha* and D* of first order in mu."""
     mu = np.array([8e-3, 4e-3, 2e-3])
@@ -135,6 +136,7 @@ def test_a_slower_gate_moves_the_fold_at_the_same_order():
 
 
 @pytest.mark.parametrize("above", [1.5, 2.5])
+@pytest.mark.slow
 def test_moving_pair_near_2(above):
     eps = np.array([4e-5, 1e-5, 2.5e-6])
     alphas = np.sqrt(12) + above * np.sqrt(44 * eps)

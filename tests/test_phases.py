@@ -24,6 +24,7 @@ FIXED_POINT_LINE = {
 }
 
 
+@pytest.mark.slow
 def test_fixed_point_line_meets_reference_numbers():
     gains = np.array(list(FIXED_POINT_LINE))
     expected = np.array(list(FIXED_POINT_LINE.values()))
@@ -88,6 +89,7 @@ def test_fixed_point_line_diverges_at_sqrt_2_as_predicted():
 
 
 @pytest.mark.parametrize("alpha", [3.0, 8.0, 40.0, 500.0])
+@pytest.mark.slow
 def test_fixed_point_line_asked_both_ways(alpha):
     g = phases.fixed_point_line(alpha_r=alpha)
     np.testing.assert_allclose(phases.fixed_point_line(g), alpha, rtol=1e-7)
@@ -101,6 +103,7 @@ def test_zero_fixed_point_loses_stability_at_the_inverse_gate():
     np.testing.assert_array_equal(phases.stability_line([1.9, 2.1]), [np.inf, 0.0])
 
 
+@pytest.mark.slow
 def test_input_windows_of_chaos_at_low_gain():
     # THEORY section 9: at g = 1.8 static input destabilises within these standard deviations.
     for alpha, (low, high) in {6.0: (0.028, 0.36), 12.0: (0.012, 0.83)}.items():
@@ -136,6 +139,7 @@ def test_radius_is_one_on_the_stability_line(alpha, variance, beta_h, beta_r, bi
     assert min(abs(radius - 1) for radius in radii) < 1e-7
 
 
+@pytest.mark.slow
 def test_stability_line_asked_both_ways():
     conditions = {"input_variance": {"h": 0.04}}
     alpha = np.array([0.5, 3.0, 12.0])
@@ -146,6 +150,7 @@ def test_stability_line_asked_both_ways():
     assert phases.stability_line(start + 0.1, **conditions) == 0.0
 
 
+@pytest.mark.slow
 def test_marginal_line_by_both_methods():
     # THEORY section 4: 6.546 at the static variance, 6.022 at the variance of the chaotic state.
     static, dynamical = (
@@ -155,6 +160,7 @@ def test_marginal_line_by_both_methods():
     assert dynamical == pytest.approx(6.022, abs=5e-4)
 
 
+@pytest.mark.slow
 def test_marginal_line_is_where_the_radius_meets_the_open_gates():
     g = phases.marginal_line(alpha_r=2.0)
     upper = gf.solve_static(gf.GatedRNN(float(g), alpha_r=2.0))[-1]

@@ -180,6 +180,7 @@ def test_complex_degenerate_eigenvalues_have_left_vectors():
 
 
 @pytest.mark.parametrize("name", CELLS)
+@pytest.mark.slow
 def test_spectrum_and_vectors_are_those_of_the_matrix(name):
     network, state, matrix = moving(name)
     spectrum = network_spectrum(network, state, vectors="both")

@@ -89,6 +89,7 @@ def test_circular_law(g):
 
 @pytest.mark.parametrize("g", [1e-5, 0.01, 1.0, 1.999, 2.0, 3.0])
 @pytest.mark.parametrize("method", ["closed form", "units"])
+@pytest.mark.slow
 def test_zero_fixed_point_of_the_gated_rnn(g, method):
     """Half-open gates: the disk of radius g/4 around -1/2, and N eigenvalues at -1/tau each.
 
@@ -204,6 +205,7 @@ def test_zero_states_of_maps(kind, g):
 @pytest.mark.parametrize(
     "kind", ["gru", pytest.param("lstm", marks=pytest.mark.slow)], ids=["gru", "lstm"]
 )
+@pytest.mark.slow
 def test_maps_lose_stability_where_the_static_radius_is_one(kind):
     """Every branch, on either side; where the radius is above 1, so is the edge, and only there."""
     make = {"gru": lambda g: gf.GRU(gain_n=g), "lstm": lambda g: gf.LSTM(gain_g=g)}[kind]
@@ -256,6 +258,7 @@ def test_curves_that_are_too_coarse_say_so():
     assert found.status is Status.NOT_CONVERGED and np.isfinite(found.leading_edge)
 
 
+@pytest.mark.slow
 def test_bad_arguments_are_refused():
     units = at_zero(gf.VanillaRNN(1.0))
     mean_field = gf.solve_static(gf.VanillaRNN(0.5))[0]

@@ -192,6 +192,7 @@ def plain_resolvent(ensemble, point):
 
 
 @pytest.mark.parametrize("name", ["vanilla-rnn", "gated-rnn", "gru", "gru-reset-before"])
+@pytest.mark.slow
 def test_registered_cells_against_plain_iteration(name):
     """At a simulated state; the density by differences of the resolvent, both sides of the axis."""
     check_state(name)

@@ -66,6 +66,7 @@ CASES: dict[str, dict[str, float]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
+@pytest.mark.slow
 def test_branches_against_an_independent_solution(case):
     """Every solution's variances, radius and open fraction; roots agree to the finder's 1e-11."""
     p = CASES[case]
@@ -150,6 +151,7 @@ def test_the_number_of_branches():
 
 
 @pytest.mark.parametrize(("alpha_r", "count"), [(0.0, 1), (1.0, 1), (5.0, 2)], ids=["0", "1", "5"])
+@pytest.mark.slow
 def test_exactly_at_the_critical_gain(alpha_r, count):
     """g = 2: mapped/D - 1 = c D with c of the sign of alpha_r - sqrt 8, zero at D = 0 alone.
 

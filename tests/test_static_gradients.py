@@ -56,6 +56,7 @@ def difference(function, step):
 
 
 @pytest.mark.parametrize("name", Gates._fields)
+@pytest.mark.slow
 def test_implicit_gradients_of_the_solution(name):
     """dD/dp; step 2e-3: truncation 1e-11 times fifth derivatives, rounding 1e-11."""
     with jax.enable_x64(True):
@@ -93,6 +94,7 @@ def test_implicit_gradients_of_three_branches(name):
 
 
 @pytest.mark.parametrize("name", [*Gates._fields, "variance"])
+@pytest.mark.slow
 def test_gradients_of_the_order_parameters(name):
     """Every output of `static_point` by every parameter and by D_h, at a generic point."""
     p = {**GENERIC, "variance": 0.3}
@@ -120,6 +122,7 @@ def test_the_gradient_by_a_random_bias_starts_from_zero_variance():
     assert float(slopes.gate_square[0].r_bias) == pytest.approx(curvature / 2, abs=1e-10)
 
 
+@pytest.mark.slow
 def test_gradients_pass_through_the_cell():
     """jax.grad from the parameter of a GatedRNN to D_h, through `gates_of`."""
     given = static_conditions(("h", "z", "r"), None, None, None)
@@ -138,6 +141,7 @@ def test_gradients_pass_through_the_cell():
 # --- grids
 
 
+@pytest.mark.slow
 def test_a_grid_is_its_points():
     g, alpha = np.array([1.5, 1.8, 2.5]), np.array([0.0, 10.0, 20.0, 100.0])
     grid = gf.solve_static_grid(gf.GatedRNN(g[:, None], alpha_r=alpha[None, :]))

@@ -38,6 +38,7 @@ def made(kind, dtype="float64", **options):
 @pytest.mark.parametrize("dtype", TOLERANCE)
 @pytest.mark.parametrize("bias", [True, False], ids=["bias", "no bias"])
 @pytest.mark.parametrize("kind", MAKE)
+@pytest.mark.slow
 def test_gradients_of_a_layer_are_those_of_its_network(kind, bias, dtype):
     module, x, start = made(kind, dtype, bias=bias)
     terminal = {"h": 1.0, "c": 2.0} if kind == "lstm" else {"h": 1.0}

@@ -175,6 +175,8 @@ def memory_advice(
         return
     own, drive = float(ensemble.bias), float(ensemble.parameters[f"input_mean_{gate}"])
     wanted = float(logit_of_time(length, True)) - drive
+    if not wanted > own:
+        return  # The recurrent field shuts the gate, not its bias.
     yield _advice(
         "proposal",
         "memory",

@@ -189,12 +189,11 @@ class Design(AbstractResult):
             low, high = self.free[name]
             lines.append(f"  {name} is at its {side} bound {high if side == 'upper' else low:g}.")
         if not self.met:
-            nothing = not best.at_bound
+            why = "the targets exclude each other" if len(best.target) > 1 else "it is out of reach"
             lines.append(
-                "  No bound is active: the targets exclude each other. Free more parameters or "
-                "change a target."
-                if nothing
-                else "  Widen that bound, free more parameters, or change a target."
+                "  Widen that bound, free more parameters, or change a target."
+                if best.at_bound
+                else f"  No bound is active: {why}. Free more parameters or change a target."
             )
         return "\n".join([*lines, self.note] if self.note else lines)
 
@@ -222,7 +221,8 @@ def spread_cell(cell: AbstractCell, spread: dict[str, float], n: int, seed: int)
         if name not in fields:
             refuse("spread", name, f"one of {tuple(fields)}", "The cell has no such bias.")
         place = tuple(fields).index(name)
-        noise = np.random.default_rng([seed, place]).standard_normal(n)
+        # Not [seed, 0], which is the stream of seed itself.
+        noise = np.random.default_rng([seed, 1 + place]).standard_normal(n)
         changed[fields[name]] = getattr(cell, fields[name]) + deviation_ * noise
     if not changed:
         return cell

@@ -8,7 +8,7 @@ from typing import Any
 import equinox as eqx
 import numpy as np
 
-from gatefield.cells import AbstractCell, AbstractMap
+from gatefield.cells import AbstractCell
 from gatefield.core.checks import as_number, as_parameter
 from gatefield.core.errors import refuse
 from gatefield.core.types import Float, HostArray
@@ -153,11 +153,6 @@ class InputStatistics(eqx.Module):
             f"InputStatistics({self.features} features, variance {self.variance.sum():.4g}, "
             f"squared mean {np.sum(self.mean**2):.4g}, correlation time {self.correlation_time:g})"
         )
-
-
-def time_unit(cell: AbstractCell) -> str:
-    """Return what a cell's time is counted in."""
-    return "step" if isinstance(cell, AbstractMap) else "time constant"
 
 
 def _time(correlation: float) -> float:
