@@ -109,6 +109,15 @@ def test_precisions_are_read_exactly(stored, precision):
     np.testing.assert_array_equal(candidate(found), exact)
 
 
+def test_modules_in_nests_of_their_own_are_all_there(stored):
+    nests = {"encoder": {"model": gru()}, "decoder": {"model": gru(seed=7)}}
+    path = stored({**nests, "model": {"hidden": N}})
+    assert modules_in_file(path) == ("decoder.", "encoder.")
+    for prefix, seed in (("encoder", 1), ("decoder", 7)):
+        expected = weights("GRU", n=N, seed=seed)["weight_hh_l0"][2 * N :]
+        np.testing.assert_array_equal(candidate(gf.Network.from_file(path, prefix)), expected)
+
+
 def test_several_modules_are_named(stored):
     path = stored({**gru("encoder.rnn."), **gru("decoder.", seed=7)})
     assert modules_in_file(path) == ("decoder.", "encoder.rnn.")

@@ -135,13 +135,26 @@ def _tensors(torch: Any, loaded: Any, file: Path) -> dict[str, Any]:
         if deep == _DEEPEST or any(is_weight(key.rpartition(".")[2]) for key in own):
             continue
         inner = {key: value for key, value in named.items() if isinstance(value, Mapping)}
-        kept = [inner[key] for key in _NESTS if key in inner][:1]
+        kept = [inner[key] for key in _NESTS if key in inner and _holds_weights(inner[key])][:1]
         if kept:
-            waiting = [(prefix, kept[0], deep + 1)]
-            found = {}
+            waiting.append((prefix, kept[0], deep + 1))
         else:
             waiting += [(f"{prefix}{key}.", value, deep + 1) for key, value in inner.items()]
     return found
+
+
+def _holds_weights(level: Mapping[Any, Any]) -> bool:
+    """Return whether a dictionary, or one that it holds, has a key of recurrent weights."""
+    waiting, seen = [level], set()
+    while waiting:
+        inner = waiting.pop()
+        if id(inner) in seen:
+            continue
+        seen.add(id(inner))
+        if any(isinstance(key, str) and is_weight(key.rpartition(".")[2]) for key in inner):
+            return True
+        waiting += [value for value in inner.values() if isinstance(value, Mapping)]
+    return False
 
 
 def _refuse_file(file: Path, error: Exception) -> NoReturn:
