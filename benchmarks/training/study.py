@@ -19,7 +19,7 @@ from benchmarks.training.tasks import parsed
 from benchmarks.training.train import Settings, train
 from tqdm import tqdm
 
-FOLDER = Path("results/training")
+FOLDER = Path("benchmarks/training/results")
 SEEDS = range(1, 6)
 """Seed 0 chose horizons, rates and budgets, and is not shown."""
 PLAN = {

@@ -46,8 +46,8 @@ def diagnose(
         A sequence (T, features), or several (samples, T, features), as the module reads them. By
         default zeros, from a random state: what the layers do of themselves.
     effort
-        "quick", "normal" or "thorough": how many states, exponents, searches and samples. All keep
-        to minutes for 2,000 units on two cores.
+        "quick", "normal" or "thorough": how many states, exponents, searches and samples. By
+        "normal" a layer of 2,000 units took two to three minutes of processor time.
     stages
         Which parts to make, of `gatefield.diagnosis.STAGES`; by default all. What a part needs is
         made, too.
