@@ -217,6 +217,16 @@ def test_refusals(case):
         call()
 
 
+@pytest.mark.parametrize("tau", ["tau_z", "tau_r"])
+def test_time_constants_below_its_step_are_not_written(tau):
+    module = gf.bridge.torch.GatedRNN(2, 3, dt=0.1)
+    before = module.J_h.clone()
+    cell = gf.GatedRNN(g_h=2.0, **{tau: 0.01})
+    with pytest.raises(InvalidInputError, match="module.dt = 0.1: expected at most 0.01"):
+        gf.bridge.torch.from_cell_(module, cell)
+    assert (module.J_h == before).all()
+
+
 def test_reading_the_package_does_not_import_torch():
     code = "import sys, gatefield.bridge.torch as b; print('torch' in sys.modules, b.critical_)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)

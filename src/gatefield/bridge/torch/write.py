@@ -111,6 +111,12 @@ def check_fits(block: Block, cell: Any) -> None:
     for name, value in block.fixed.items():
         if isinstance(value, str) and own[name] != value:
             refuse(f"cell.{name}", own[name], f"{value!r}, as the module's", "Make them agree.")
+    shortest = min(
+        (float(np.min(own[name])) for name in ("tau_z", "tau_r") if name in own), default=1.0
+    )
+    if block.dt > shortest:
+        remedy = "Euler's method needs a shorter step: build the module with a smaller dt."
+        refuse("module.dt", block.dt, f"at most {shortest:g}, the cell's shortest time", remedy)
     for name, value in own.items():
         if isinstance(value, str):
             continue
