@@ -219,11 +219,12 @@ def test_refusals(case):
 
 @pytest.mark.parametrize("tau", ["tau_z", "tau_r"])
 def test_time_constants_below_its_step_are_not_written(tau):
-    module = gf.bridge.torch.GatedRNN(2, 3, dt=0.1)
+    module = bridge.GatedRNN(2, 3, dt=0.1)
     before = module.J_h.clone()
-    cell = gf.GatedRNN(g_h=2.0, **{tau: 0.01})
+    short: dict[str, Any] = {tau: 0.01}
+    cell = gf.GatedRNN(g_h=2.0, **short)
     with pytest.raises(InvalidInputError, match="module.dt = 0.1: expected at most 0.01"):
-        gf.bridge.torch.from_cell_(module, cell)
+        bridge.from_cell_(module, cell)
     assert (module.J_h == before).all()
 
 
