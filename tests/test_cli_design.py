@@ -38,6 +38,11 @@ def test_solution_is_printed_and_written(solved, folder):
     assert one["parameters"]["beta_z"] == pytest.approx(-np.log(19.0), abs=1e-6)
     assert one["cell"] == "GatedRNN" and one["cell_parameters"]["beta_z"] < -2.9
     assert one["measured"]["gate_time"] == pytest.approx(20.0, rel=1e-9)
+    # Three networks give no verdict.
+    assert one["agrees"] == {"radius": None, "gate_time": None} and one["networks"] == 3
+    assert "not told" in solved.text and "too few networks" in solved.text
+    assert one["prediction_error"] == {"radius": 0.0, "gate_time": 0.0}
+    assert written["quantities"]["gate_time"]["unit"] == "time constant"
     # The outermost of 60 eigenvalues: N^(-1/2) of the radius.
     assert one["measured"]["radius"] == pytest.approx(0.8, rel=0.2)
 
@@ -59,6 +64,7 @@ def test_a_miss_is_explained_and_strict_exits_with_one(folder):
         (["--target", "radius", "--free", "g_h=0:5"], "quantity=value"),
         (["--target", "radius=1", "--free", "g_h=0"], "name=low:high"),
         (["--target", "radius=1", "--free", "g_h=0:5", "--g-h", "2"], "has a value already"),
+        (["--target", "radius=1", "--free", "g_h=0:5", "--dt", "0.1"], "dt: expected --data"),
         (["--target", "size=1", "--free", "g_h=0:5"], "size"),
     ],
 )

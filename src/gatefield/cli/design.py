@@ -18,8 +18,25 @@ from gatefield.cli.config import DesignConfig
 from gatefield.cli.notes import warnings_as_notes
 from gatefield.compare import with_error
 from gatefield.core.errors import refuse
-from gatefield.initialise import Design, DesignSolution, InputStatistics, design
+from gatefield.initialise import (
+    QUANTITIES,
+    Design,
+    DesignSolution,
+    InputStatistics,
+    design,
+)
 from gatefield.io import check_writable, provenance
+
+_TOLD = {True: "yes", False: "no", None: "not told"}
+_BY_QUANTITY = (
+    "target",
+    "predicted",
+    "prediction_error",
+    "measured",
+    "standard_error",
+    "extrapolated",
+    "extrapolated_error",
+)
 
 
 def run(config: DesignConfig, console: Console | None = None) -> int:
@@ -35,7 +52,8 @@ def run(config: DesignConfig, console: Console | None = None) -> int:
     Returns
     -------
     int
-        0, or 1 with ``strict`` if theory or networks miss a target.
+        0, or 1 with ``strict`` if theory misses a target, or networks contradict one or could not
+        be measured. What too few or too different networks cannot tell is no miss.
 
     Raises
     ------
@@ -55,6 +73,7 @@ def run(config: DesignConfig, console: Console | None = None) -> int:
             config.bounds(),
             inputs=inputs or None,
             weight_variance=config.weight_variance,
+            dt=config.dt,
             branch=config.branch,
             state=config.state,
             horizon=config.horizon,
@@ -65,20 +84,22 @@ def run(config: DesignConfig, console: Console | None = None) -> int:
             start=config.start,
             verify=config.networks > 0,
             n=config.n,
-            networks=max(config.networks, 1),
+            networks=config.networks or None,
             seed=config.seed,
             throw=False,
         )
     for number, one in enumerate(found.solutions, start=1):
         title = f"Solution {number}" if found.met else "Nearest"
         console.print(_table(title, one, networks=config.networks > 0))
+    for name in config.targets():
+        said = QUANTITIES[name]
+        console.print(f"{name} [{said.in_units(found.best.is_map)}]: {said.meaning}", markup=False)
     console.print(found.explain(), highlight=False, soft_wrap=True, markup=False)
     path = folder / f"{config.name}.json"
     path.write_text(json.dumps(_as_json(found, config), indent=2, allow_nan=False) + "\n")
     console.print(f"Wrote {path}", soft_wrap=True)
-    missed = not found.met or not all(
-        all(one.agrees().values()) and (one.measured or not config.networks)
-        for one in found.solutions
+    missed = not found.met or any(
+        one.unmeasured or False in one.agrees().values() for one in found.solutions
     )
     return int(config.strict and missed)
 
@@ -101,7 +122,7 @@ def _table(title: str, one: DesignSolution, *, networks: bool) -> Table:
         if networks:
             measured, error = one.measured[name], one.standard_error[name]
             shown = with_error(measured, error) if math.isfinite(error) else f"{measured:.4g}"
-            cells += [shown, "yes" if agrees[name] else "no"]
+            cells += [shown, _TOLD[agrees[name]]]
         table.add_row(*cells)
     table.add_section()
     for name, value in one.parameters.items():
@@ -128,13 +149,23 @@ def _as_json(found: Design, config: DesignConfig) -> dict[str, Any]:
                 "met": one.met,
                 **{
                     name: {key: _number(value) for key, value in getattr(one, name).items()}
-                    for name in ("target", "predicted", "measured", "standard_error", "finite_size")
+                    for name in _BY_QUANTITY
                 },
+                "unmeasured": one.unmeasured,
+                "networks": one.networks,
                 "agrees": one.agrees(),
             }
             for one in found.solutions
         ],
         "explanation": found.explain(),
+        "quantities": {
+            name: {
+                "meaning": QUANTITIES[name].meaning,
+                "unit": QUANTITIES[name].in_units(found.best.is_map),
+            }
+            for name in found.best.target
+        },
+        "dt": found.dt,
         "settings": dict(found.settings),
         "config": json.loads(config.model_dump_json()),
         "provenance": provenance(),

@@ -24,10 +24,10 @@ from gatefield.networks import Network, Series, jacobian, linearise, simulate
 from gatefield.networks.inputs import drive_of
 from gatefield.networks.network import as_state, change, compilable
 from gatefield.networks.noise import InputPath
+from gatefield.numerics.beyond_poles import highest_on_line
 
 BURN_IN = 100.0
 _NEWTON, _FIXED = 60, 1e-11
-_EDGE = 65
 _SNAPSHOTS = 8
 _DURATION = {"lyapunov": 400.0, "dimension": 150.0}
 _READOUTS = 4
@@ -45,6 +45,7 @@ def measure(
     quantile: float = 0.5,
     burn_in: float = BURN_IN,
     t_max: float | None = None,
+    dt: float | None = None,
     seed: int = 0,
 ) -> float:
     """Measure a quantity of one network, by the definitions of `QUANTITIES`.
@@ -72,6 +73,9 @@ def measure(
         Time in which a moving network settles.
     t_max
         Duration of the measurement of exponents; by default 400, of all exponents 150.
+    dt
+        Step of a flow's runs, by default 0.05, and for exponents and gradients 0.1; shorter for
+        inputs that vary faster. Maps have none.
     seed
         Draws initial states, frames and readouts.
 
@@ -89,18 +93,18 @@ def measure(
     quantile = as_number("quantile", quantile, positive=True)
     seed = check_seed(seed)
     if quantity in ("lyapunov", "dimension") and moving:
-        return _exponents(network, quantity, state, inputs, burn_in, t_max, seed)
+        return _exponents(network, quantity, state, inputs, burn_in, t_max, dt, seed)
     if quantity == "gradient_growth":
         if horizon is None:
             refuse("horizon", None, "how far back gradients are followed", "For instance 50.")
-        at = _single(network, state, moving, inputs, burn_in, seed)
+        at = _single(network, state, moving, inputs, burn_in, dt, seed)
         later = shifted(inputs, burn_in) if moving else inputs
-        return _growth(network, at, horizon, later, seed)
+        return _growth(network, at, horizon, later, dt, seed)
     if moving and state is None:
         count = 3 if quantity in ("radius", "leading_edge", "memory_time") else _SNAPSHOTS
-        states, times = snapshots(network, inputs, burn_in, count, seed)
+        states, times = snapshots(network, inputs, burn_in, count, seed, dt)
     else:
-        at = _single(network, state, moving, inputs, burn_in, seed)
+        at = _single(network, state, moving, inputs, burn_in, dt, seed)
         states, times = at[None], np.zeros(1, int)
     return of_states(network, quantity, states, times, inputs, quantile)
 
@@ -151,9 +155,13 @@ def unit_times(A: Any, is_map: bool) -> Float[HostArray, " unit"]:
     """
     A = np.asarray(A, float)
     values = np.linalg.eigvals(A) if A.shape[-1] > 1 else A[..., 0]
-    slowest = (np.abs(values) if is_map else np.real(values)).max(axis=-1)
+    return times_of((np.abs(values) if is_map else np.real(values)).max(axis=-1), is_map)
+
+
+def times_of(heights: Any, is_map: bool) -> Any:
+    """Return -1/height of real parts, -1/ln(height) of moduli; infinite where nothing decays."""
     with np.errstate(divide="ignore"):
-        rates = np.log(slowest) if is_map else slowest
+        rates = np.log(heights) if is_map else np.asarray(heights)
         return np.where(rates < 0, -1 / np.where(rates < 0, rates, -1.0), np.inf)
 
 
@@ -177,13 +185,13 @@ def fixed_point(
     start = np.zeros((len(network.cell.state_names), network.n)) if initial is None else initial
     with jax.enable_x64(True):
         start = np.asarray(as_state("initial", network, start), float)
-    found = _newton(network, start, inputs)
+    found = newton(network, start, inputs)
     if found is not None:
         return found
     rng = np.random.default_rng(seed)
     noise = start + _START * rng.standard_normal(start.shape)
     run = simulate(network, burn_in, inputs=inputs, initial=noise, save_every=10**9, progress=False)
-    found = _newton(network, run.final, inputs)
+    found = newton(network, run.final, inputs)
     if found is not None:
         return found
     searched = find_fixed_points(
@@ -202,7 +210,7 @@ def _changed(network, state, drive):
     return change(network, state, drive)
 
 
-def _newton(network: Network, state: HostArray, inputs: Any) -> HostArray | None:
+def newton(network: Network, state: HostArray, inputs: Any = None) -> HostArray | None:
     """Run damped Newton steps; return None where they do not converge."""
     is_map = isinstance(network.cell, AbstractMap)
     with jax.enable_x64(True):
@@ -241,7 +249,7 @@ def _newton(network: Network, state: HostArray, inputs: Any) -> HostArray | None
 
 
 def snapshots(
-    network: Network, inputs: Any, burn_in: float, count: int, seed: int
+    network: Network, inputs: Any, burn_in: float, count: int, seed: int, dt: float | None = None
 ) -> tuple[Float[HostArray, "snapshot component unit"], HostArray]:
     """Return states of a run after ``burn_in``, equally spaced over as long again, and their times.
 
@@ -249,10 +257,11 @@ def snapshots(
     """
     is_map = isinstance(network.cell, AbstractMap)
     total = 2 * burn_in
-    every = int(total / count) if is_map else max(1, round(total / count / 0.05))
+    every = int(total / count) if is_map else max(1, round(total / count / (dt or 0.05)))
     run = simulate(
         network,
         math.ceil(total) if is_map else total,
+        dt=dt,
         inputs=inputs,
         seed=seed,
         save_every=every,
@@ -282,14 +291,21 @@ def shifted(inputs: Mapping[str, Any] | None, time: float) -> dict[str, Any] | N
     return {name: later(value) for name, value in inputs.items()}
 
 
-def _single(network, state, moving, inputs, burn_in, seed) -> HostArray:
+def _single(network, state, moving, inputs, burn_in, dt, seed) -> HostArray:
     if state is not None:
         with jax.enable_x64(True):
             return np.asarray(as_state("state", network, state), float)
     if not moving:
         return fixed_point(network, inputs=inputs, burn_in=burn_in, seed=seed)
     run = simulate(
-        network, burn_in, inputs=inputs, seed=seed, save_every=10**9, progress=False, throw=False
+        network,
+        burn_in,
+        dt=dt,
+        inputs=inputs,
+        seed=seed,
+        save_every=10**9,
+        progress=False,
+        throw=False,
     )
     return np.asarray(run.final, float)
 
@@ -297,20 +313,20 @@ def _single(network, state, moving, inputs, burn_in, seed) -> HostArray:
 def _radius(network: Network, unit: Any) -> float:
     """Return the spectral radius of the loop through couplings and units, on the stability edge."""
     A, L, R, Q = (np.asarray(getattr(unit, name), float) for name in "ALRQ")
-    if unit.is_map:
-        edge = np.exp(1j * np.linspace(0, np.pi, _EDGE))
-    else:
-        edge = 1j * np.concatenate([[0.0], np.geomspace(1e-3, 1e2, _EDGE - 1)])
 
     def response(point: complex) -> HostArray:
         return R @ np.linalg.solve(point * np.eye(A.shape[-1]) - A, L.astype(complex)) + Q
 
     own = unit.gains**2 * np.mean(unit.relative_gains**2, axis=0)
-    sizes = []
-    for point in edge:
-        second = np.mean(np.abs(response(point)) ** 2, axis=0) * own
-        sizes.append(np.max(np.abs(np.linalg.eigvals(second))))
-    point = complex(edge[int(np.argmax(sizes))])
+
+    def log_radius(points: HostArray) -> HostArray:
+        second = [np.mean(np.abs(response(point)) ** 2, axis=0) * own for point in points]
+        with np.errstate(divide="ignore"):
+            return np.log(np.max(np.abs(np.linalg.eigvals(np.stack(second))), axis=1))
+
+    edge = 1.0 if unit.is_map else 0.0
+    place = highest_on_line(log_radius, np.linalg.eigvals(A), edge, unit.is_map)[1]
+    point = complex(np.exp(1j * place) if unit.is_map else 1j * place)
     Y = response(point)
     Y = np.real(Y) if point.imag == 0 else Y
     n, groups = network.n, network.wiring.groups
@@ -325,7 +341,7 @@ def _radius(network: Network, unit: Any) -> float:
     return float(np.max(np.abs(np.linalg.eigvals(np.block(rows)))))
 
 
-def _exponents(network, quantity, state, inputs, burn_in, t_max, seed) -> float:
+def _exponents(network, quantity, state, inputs, burn_in, t_max, dt, seed) -> float:
     is_map = isinstance(network.cell, AbstractMap)
     duration = _DURATION[quantity] if t_max is None else as_number("t_max", t_max, positive=True)
     if is_map:
@@ -335,7 +351,7 @@ def _exponents(network, quantity, state, inputs, burn_in, t_max, seed) -> float:
         1 if quantity == "lyapunov" else None,
         t_max=duration,
         burn_in=burn_in,
-        dt=None if is_map else 0.1,
+        dt=None if is_map else dt or 0.1,
         inputs=inputs,
         initial=state,
         seed=seed,
@@ -347,7 +363,7 @@ def _exponents(network, quantity, state, inputs, burn_in, t_max, seed) -> float:
     return float(found.kaplan_yorke_dimension) / network.n
 
 
-def _growth(network, state, horizon, inputs, seed) -> float:
+def _growth(network, state, horizon, inputs, dt, seed) -> float:
     is_map = isinstance(network.cell, AbstractMap)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
@@ -357,7 +373,7 @@ def _growth(network, state, horizon, inputs, seed) -> float:
             horizon,
             readouts=_READOUTS,
             inputs=inputs,
-            dt=None if is_map else 0.1,
+            dt=None if is_map else dt or 0.1,
             seed=seed,
             progress=False,
             throw=False,

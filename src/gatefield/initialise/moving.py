@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -11,12 +12,12 @@ import numpy as np
 from gatefield.cells import AbstractCell, AbstractMap
 from gatefield.core.errors import OutsideDomainWarning, refuse
 from gatefield.core.results import Status
-from gatefield.initialise.edges import outermost
 from gatefield.initialise.measured import unit_times
 from gatefield.initialise.prediction import memory
 from gatefield.initialise.sources import Source, with_sources
 from gatefield.initialise.verify import measured_in_networks
 from gatefield.networks import GaussianInput
+from gatefield.numerics.beyond_poles import highest_on_line, outermost
 from gatefield.theory.adjoint import solve_adjoint
 from gatefield.theory.dmft import solve_dmft
 from gatefield.theory.lyapunov import mean_field_lyapunov
@@ -24,7 +25,6 @@ from gatefield.theory.rmt import unit_ensemble
 from gatefield.theory.rmt.support import SupportFunction
 
 _UNITS = 2048
-_EDGE = 65
 
 
 class Moving(NamedTuple):
@@ -66,6 +66,8 @@ def predict_moving(
 ) -> dict[str, float] | None:
     """Return quantities of the stationary state that a network's start leads to.
 
+    The theory of each quantity may fail by itself: what it then has is NaN.
+
     Parameters
     ----------
     cell, spread
@@ -84,7 +86,7 @@ def predict_moving(
     Returns
     -------
     dict or None
-        None where theory did not converge.
+        None where the mean field itself did not converge.
 
     Raises
     ------
@@ -113,8 +115,6 @@ def predict_moving(
             quantile=quantile,
         )
         found.update(measured.mean)
-        if not np.all(np.isfinite(list(found.values()))):
-            return None
     if set(names) == set(simulated):
         return found
     driven, inputs = with_sources(cell, given)
@@ -139,9 +139,8 @@ def predict_moving(
             found["variance"] = float(solution.covariance[first][0]) - mean**2
         if "lyapunov" in names and "lyapunov" not in found:
             largest = mean_field_lyapunov(solution, seed=options.seed, throw=False)
-            if largest.status is not Status.OK:
-                return None
-            found["lyapunov"] = float(largest.exponent)
+            good = largest.status is Status.OK
+            found["lyapunov"] = float(largest.exponent) if good else math.nan
         if "gradient_growth" in names:
             adjoint = solve_adjoint(
                 solution,
@@ -153,9 +152,9 @@ def predict_moving(
                 throw=False,
             )
             total = adjoint.total_variance
-            if not (np.isfinite(total[-1]) and total[-1] > 0):
-                return None
-            found["gradient_growth"] = 0.5 * float(np.log(total[-1] / total[0]))
+            good = np.isfinite(total[-1]) and total[-1] > 0
+            growth = 0.5 * float(np.log(total[-1] / total[0])) if good else math.nan
+            found["gradient_growth"] = growth
         if any(name in names for name in ("leading_edge", "memory_time", "radius", "gate_time")):
             found.update(_linear(solution, names, quantile, options.seed))
     return {name: found[name] for name in names}
@@ -171,14 +170,10 @@ def _linear(solution, names, quantile: float, seed: int) -> dict[str, float]:
     response = ensemble.response()
     function, poles = SupportFunction(response), response.poles().ravel()
     if "radius" in names:
-        if is_map:
-            points = np.exp(1j * np.linspace(0, np.pi, _EDGE))
-        else:
-            points = 1j * np.concatenate([[0.0], np.geomspace(1e-3, 1e2, _EDGE - 1)])
-        found["radius"] = float(np.exp(np.max(function(points)) / 2))
+        log_radius = highest_on_line(function, poles, 1.0 if is_map else 0.0, is_map)[0]
+        found["radius"] = float(np.exp(log_radius / 2))
     if "leading_edge" in names or "memory_time" in names:
-        heights = np.abs(poles) if is_map else np.real(poles)
-        edge = outermost(function, complex(poles[np.argmax(heights)]), is_map).value
+        edge = outermost(function, poles, is_map).value
         found["leading_edge"] = edge
         found["memory_time"] = memory(edge, np.zeros(0), is_map)[0]
     return found

@@ -20,10 +20,11 @@ from gatefield.initialise.sampled_family import SampledFamily
 from gatefield.initialise.sources import Source
 from gatefield.initialise.static_gaussian import GaussianFamily
 from gatefield.theory.adjoint import solve_adjoint
+from gatefield.theory.dmft.solve import resolved_method
 from gatefield.theory.static import StaticMeanField, solve_static
 
 _DIFFERENCE = 1e-4  # in the unit cube, for what has no implicit gradient
-_MORE = 3  # further sets of samples, whose scatter is the error
+_MORE, _MORE_MOVING = 3, 2  # further sets of samples, whose scatter is the error
 
 
 class Options(NamedTuple):
@@ -48,12 +49,11 @@ class Predictor:
         sources: Sequence[Source],
         names: Sequence[str],
         options: Options,
+        from_networks: frozenset[str] = frozenset(),
     ):
         self.cell, self.free, self.sources = cell, free, list(sources)
         self.names, self.options = tuple(names), options
-        self.evaluations = 0
-        self.slopes_wanted = True
-        self.from_networks: frozenset[str] = frozenset()
+        self.from_networks = from_networks
         self.closed = options.state == "fixed point" and self._is_closed()
         spread = [name for name in free.names if name.startswith("spread_")]
         if spread and not self.closed and not self.is_map:
@@ -82,57 +82,63 @@ class Predictor:
         }
         return changed_cell(self.cell, named), spread
 
-    def at(self, values: Float[HostArray, " parameter"]) -> Prediction | None:
-        """Return theory's values, or None where it has none."""
-        self.evaluations += 1
-        if self.options.state == "moving":
-            cell, spread = self.cell_at(values)
-            options = self.options
-            found = predict_moving(
-                cell,
-                spread,
-                self.sources,
-                self.names,
-                horizon=options.horizon,
-                quantile=options.quantile,
-                options=options.moving,
-                from_networks=self.from_networks,
-            )
-            return None if found is None else Prediction(found, {}, True, 1)
-        values = np.asarray(values, float)
-        return self._at_fixed_points(values, self._static, slopes=self.slopes_wanted)
+    def at(self, values: Float[HostArray, " parameter"], slopes: bool = True) -> Prediction | None:
+        """Return theory's values (NaN for those that it does not have), None where it has none.
 
-    def settle(self, values: Float[HostArray, " parameter"]) -> None:
-        """Decide from one set of parameters whether networks must stand in for theory.
-
-        The sampled theory of the largest exponent does not converge in some driven states, where
-        units with gates forget more slowly than what they hear from each other.
+        Without ``slopes`` derivatives that cost more than the values are left at zero.
         """
-        if self.options.state == "moving" and "lyapunov" in self.names:
-            if self.at(values) is None:
-                self.from_networks = frozenset({"lyapunov"})
+        values = np.asarray(values, float)
+        if self.options.state == "moving":
+            return self._moving(values, self.options.moving)
+        return self._at_fixed_points(values, self._static, slopes)
+
+    def relying_on_networks(self, names: Sequence[str]) -> Predictor:
+        """Return a predictor that measures some quantities in networks, where theory fails."""
+        cell, free, sources = self.cell, self.free, self.sources
+        return Predictor(cell, free, sources, self.names, self.options, frozenset(names))
 
     def errors(self, values: Float[HostArray, " parameter"]) -> dict[str, float]:
-        """Return the sampling error of theory's values; zero in closed form."""
+        """Return the sampling errors of theory's values that are known; zero in closed form.
+
+        They are standard deviations over further sets of samples.
+        """
         if self.closed:
             return dict.fromkeys(self.names, 0.0)
-        if self.options.state == "moving":
-            return dict.fromkeys(self.names, math.nan)
+        values = np.asarray(values, float)
+        moving = self.options.state == "moving"
+        if moving and resolved_method(self.cell, "auto") != "sampled":
+            return {}
         found = []
-        for more in range(1, _MORE + 1):
-            family = self._family(self.options.seed + 1000 * more)
-            one = self._at_fixed_points(np.asarray(values, float), family, slopes=False)
+        for more in range(1, 1 + (_MORE_MOVING if moving else _MORE)):
+            seed = self.options.seed + 1000 * more
+            if moving:
+                one = self._moving(values, self.options.moving._replace(seed=seed))
+            else:
+                one = self._at_fixed_points(values, self._family(seed), slopes=False)
             if one is not None:
                 found.append(one.values)
-        if len(found) < 2:
-            return dict.fromkeys(self.names, math.nan)
         each = {name: np.array([one[name] for one in found]) for name in self.names}
         return {
-            name: float(values.std(ddof=1)) if np.all(np.isfinite(values)) else math.nan
-            for name, values in each.items()
+            name: float(scatter.std(ddof=1))
+            for name, scatter in each.items()
+            if scatter.size > 1 and np.all(np.isfinite(scatter))
         }
 
-    def _at_fixed_points(self, values, family, slopes: bool = True) -> Prediction | None:
+    def _moving(self, values, options: Moving) -> Prediction | None:
+        cell, spread = self.cell_at(values)
+        found = predict_moving(
+            cell,
+            spread,
+            self.sources,
+            self.names,
+            horizon=self.options.horizon,
+            quantile=self.options.quantile,
+            options=options,
+            from_networks=self.from_networks,
+        )
+        return None if found is None else Prediction(found, {}, True, 1)
+
+    def _at_fixed_points(self, values, family, slopes: bool) -> Prediction | None:
         options = self.options
         wanted = {name for name in self.names if name in STATIC}
         if "lyapunov" in self.names:
@@ -192,7 +198,12 @@ class Predictor:
         return 0.5 * float(np.log(total[-1] / total[0]))
 
     def static_state(self, values) -> StaticMeanField | None:
-        """Return the fixed points at values of the free parameters, as `solve_static` has them."""
+        """Return the fixed points that are meant, as `solve_static` has them."""
+        branches, place = self.static_branches(values)
+        return None if place is None else branches[place]
+
+    def static_branches(self, values) -> tuple[Sequence[StaticMeanField], int | None]:
+        """Return all fixed points of `solve_static`, and which of them are meant."""
         cell, spread = self.cell_at(values)
         mean, variance = static_moments(cell, self.sources)
         own: dict[str, Any] = {}
@@ -205,9 +216,9 @@ class Predictor:
         try:
             branches = solve_static(cell, input_mean=mean, input_variance=variance, **own)
         except NumericalFailureError:
-            return None
-        place = chosen_branch([float(each.radius) for each in branches], self.options.branch)
-        return None if place is None else branches[place]
+            return (), None
+        radii = [float(each.radius) for each in branches]
+        return branches, chosen_branch(radii, self.options.branch)
 
     def _is_closed(self) -> bool:
         if not isinstance(self.cell, (GatedRNN, VanillaRNN)):

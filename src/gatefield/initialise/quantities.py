@@ -21,7 +21,8 @@ class Quantity(NamedTuple):
     meaning
         One phrase.
     unit
-        "1", "time", "1/time" or "e-folds"; time is the unit's time constant, or a step of a map.
+        "1", "time", "1/time" or "e-folds"; time is the unit's time constant, or a step of a map
+        (`in_units`).
     positive
         Whether only positive values make sense; a leading edge is positive for maps alone.
     least
@@ -33,6 +34,12 @@ class Quantity(NamedTuple):
     unit: str
     positive: bool
     least: float
+
+    def in_units(self, is_map: bool) -> str:
+        """Return the unit in words; a map's leading edge is a modulus, and has none."""
+        if is_map and self.name == "leading_edge":
+            return "1"
+        return self.unit.replace("time", "step" if is_map else "time constant")
 
 
 QUANTITIES: Mapping[str, Quantity] = MappingProxyType(

@@ -13,11 +13,8 @@ from gatefield.core.checks import check_count, check_seed
 from gatefield.core.errors import refuse
 from gatefield.core.results import AbstractResult, Status, quantity
 from gatefield.initialise.quantities import bias_names, deviation
+from gatefield.initialise.verdicts import LEAST_NETWORKS, verdict_of_trend
 from gatefield.networks import GaussianInput
-
-WITHIN = 0.05
-"""Relative deviation of a measured value that verification accepts."""
-_SIGMAS = 2.0
 
 
 class DesignSolution(AbstractResult):
@@ -35,14 +32,19 @@ class DesignSolution(AbstractResult):
     target, predicted
         The targets, and theory's values, by quantity.
     prediction_error
-        Sampling error of theory's values; zero where they are in closed form.
+        Sampling error of theory's values, where it is known: zero in closed form, of sampled theory
+        the scatter between sets of samples; quantities that theory simulates have none.
     error
         Largest deviation of a predicted value from its target, relative to the target's size.
     measured, standard_error
         Means over simulated networks, and their standard errors; empty if it was not verified.
-    finite_size
-        What halving the networks changes in the means, where they alone do not agree with the
-        target: for terms of order 1/N, the size of what is left at N units.
+    extrapolated, extrapolated_error
+        Where the mean over networks misses: twice it less the mean over other networks of half the
+        size, which is the limit of large networks for terms of order 1/N, and its standard error.
+    unmeasured
+        Why a quantity could not be measured in every network; its mean is then NaN.
+    networks
+        How many there were.
     met
         Whether every predicted value is within the tolerance of its target.
     at_bound
@@ -60,7 +62,10 @@ class DesignSolution(AbstractResult):
     error: float = eqx.field(metadata=quantity())
     measured: dict[str, float] = eqx.field(metadata=quantity())
     standard_error: dict[str, float] = eqx.field(metadata=quantity())
-    finite_size: dict[str, float] = eqx.field(metadata=quantity())
+    extrapolated: dict[str, float] = eqx.field(metadata=quantity())
+    extrapolated_error: dict[str, float] = eqx.field(metadata=quantity())
+    unmeasured: dict[str, str]
+    networks: int = eqx.field(static=True)
     met: bool = eqx.field(static=True)
     at_bound: tuple[tuple[str, str], ...] = eqx.field(static=True)
     state: str = eqx.field(static=True)
@@ -78,22 +83,24 @@ class DesignSolution(AbstractResult):
         }
         return dict(sorted(found.items(), key=lambda pair: -pair[1]))
 
-    def agrees(self) -> dict[str, bool]:
-        """Return by quantity whether networks meet the target.
+    def agrees(self) -> dict[str, bool | None]:
+        """Return by quantity whether networks meet the target; None where that cannot be told.
 
-        They do if their mean is within 5 per cent of it, or within two standard errors and
-        `finite_size`.
+        They do if their mean, or where it misses its limit of large networks on the target's side
+        (`extrapolated`), is within 5 per cent of the target and the 95 per cent interval of the
+        mean. Fewer than four networks tell nothing, nor does an interval wider than a quarter of
+        the target.
         """
-        return {
-            name: agree(
-                name,
-                value,
-                self.target[name],
-                self.standard_error[name],
-                self.finite_size.get(name, 0.0),
+        found = {}
+        for name, value in self.measured.items():
+            limit = None
+            if name in self.extrapolated:
+                limit = self.extrapolated[name], self.extrapolated_error[name]
+            error = self.standard_error[name]
+            found[name] = verdict_of_trend(
+                name, value, self.target[name], error, self.networks, limit
             )
-            for name, value in self.measured.items()
-        }
+        return found
 
     def with_biases(self, n: int, seed: int = 0) -> AbstractCell:
         """Return the cell with random biases of its own for each unit.
@@ -133,6 +140,9 @@ class Design(AbstractResult):
         Bounds of the free parameters, by name.
     inputs
         What drives the cells, by drive name; several independent inputs to one drive are a tuple.
+    dt
+        Time of a flow for which a step of the data is held that the inputs describe; None without
+        such data.
     note
         What the search says of its result: how many starts led where, and what is degenerate.
     settings
@@ -145,6 +155,7 @@ class Design(AbstractResult):
     inputs: dict[str, GaussianInput | tuple[GaussianInput, ...]]
     note: str = eqx.field(static=True)
     settings: tuple[tuple[str, object], ...] = eqx.field(static=True)
+    dt: float | None = eqx.field(static=True, default=None)
 
     @property
     def best(self) -> DesignSolution:
@@ -166,25 +177,21 @@ class Design(AbstractResult):
         best, lines = self.best, []
         if self.met:
             count = len(self.solutions)
-            lines.append(f"{count} solution{'s' * (count > 1)} found that meet all targets.")
+            line = f"{count} solution{'s' * (count > 1)} found that meet all targets by theory"
+            wrong = [name for name, told in best.agrees().items() if told is False]
+            lost = [name for name in best.measured if name in best.unmeasured]
+            if wrong:
+                line += f"; networks CONTRADICT it: {', '.join(wrong)}"
+            if lost:
+                line += f"; not measured in networks: {', '.join(lost)}"
+            lines.append(line + ".")
         else:
             lines.append("The targets cannot be met within the bounds. The nearest cell found:")
         lines.append(f"  {best.cell!r}")
         if best.spread:
             shown = ", ".join(f"{name} {value:.4g}" for name, value in best.spread.items())
             lines.append(f"  random biases, standard deviation: {shown}")
-        for name, miss in best.misses().items():
-            line = (
-                f"  {name}: target {best.target[name]:.5g}, predicted {best.predicted[name]:.5g}"
-                f" (off by {100 * miss:.2g} per cent)"
-            )
-            if name in best.measured:
-                line += f", networks {best.measured[name]:.4g} +- {best.standard_error[name]:.2g}"
-                if not best.agrees()[name]:
-                    line += ": NOT within 5 per cent or the errors"
-                elif best.finite_size.get(name, 0.0) > 0:
-                    line += f", finite size {best.finite_size[name]:.2g}"
-            lines.append(line)
+        lines += [_line(best, name, miss) for name, miss in best.misses().items()]
         for name, side in best.at_bound:
             low, high = self.free[name]
             lines.append(f"  {name} is at its {side} bound {high if side == 'upper' else low:g}.")
@@ -198,12 +205,29 @@ class Design(AbstractResult):
         return "\n".join([*lines, self.note] if self.note else lines)
 
 
-def agree(name: str, value: float, target: float, error: float, finite_size: float) -> bool:
-    """Return whether a measured value is within 5 per cent of its target, or within its errors."""
-    if deviation(name, value, target) <= WITHIN:
-        return True
-    allowed = _SIGMAS * error + finite_size
-    return bool(math.isfinite(allowed) and abs(value - target) <= allowed)
+def _line(one: DesignSolution, name: str, miss: float) -> str:
+    """Return what theory and networks say of one target."""
+    line = f"  {name}: target {one.target[name]:.5g}, predicted {one.predicted[name]:.5g}"
+    error = one.prediction_error.get(name, 0.0)
+    line += f" +- {error:.2g}" if error > 0 else ""
+    line += f" (off by {100 * miss:.2g} per cent)"
+    if name not in one.measured:
+        return line
+    if name in one.unmeasured:
+        return f"{line}, networks: {one.unmeasured[name]}"
+    line += f", networks {one.measured[name]:.4g}"
+    if math.isfinite(one.standard_error[name]):
+        line += f" +- {one.standard_error[name]:.2g}"
+    if name in one.extrapolated:
+        limit, error = one.extrapolated[name], one.extrapolated_error[name]
+        line += f", for large ones {limit:.4g} +- {error:.2g}"
+    told = one.agrees()[name]
+    if told is None:
+        few = one.networks < LEAST_NETWORKS
+        line += ": not told, " + ("too few networks" if few else "their errors are too large")
+    elif not told:
+        line += ": NOT within 5 per cent and the errors"
+    return line
 
 
 def spread_cell(cell: AbstractCell, spread: dict[str, float], n: int, seed: int) -> AbstractCell:

@@ -45,10 +45,25 @@ class Point(NamedTuple):
 class Objective:
     """Residuals of the targets in the unit cube, their derivatives, and a memory of both."""
 
-    def __init__(self, predictor: Predictor, free: Free, targets: dict[str, float]):
-        self.predictor, self.free, self.targets = predictor, free, targets
-        self.report: Callable[[], object] | None = None
+    def __init__(
+        self,
+        predictor: Predictor,
+        free: Free,
+        targets: dict[str, float],
+        report: Callable[[], object] | None = None,
+    ):
+        self.predictor, self.free, self.targets, self.report = predictor, free, targets, report
         self._known: dict[bytes, Any] = {}
+
+    @property
+    def evaluations(self) -> int:
+        """How often theory was asked."""
+        return len(self._known)
+
+    @property
+    def scanned(self) -> bool:
+        """Whether the one parameter is scanned for the one target."""
+        return len(self.free.names) == len(self.targets) == 1
 
     def at(self, place: Any) -> tuple[HostArray, HostArray, Prediction | None]:
         """Return residuals (target,), their derivatives (target, parameter), and the values."""
@@ -65,15 +80,24 @@ class Objective:
         return float(np.sum(self.at(place)[0] ** 2))
 
     def point(self, place: Any) -> Point | None:
-        """Return the end of a search at a place, or None where theory has no value."""
+        """Return the end of a search at a place, or None where theory lacks a value."""
         place = np.clip(np.asarray(place, float), 0.0, 1.0)
         residual, _, prediction = self.at(place)
-        return None if prediction is None else Point(place, prediction, float(np.sum(residual**2)))
+        if prediction is None or not self.known(place):
+            return None
+        return Point(place, prediction, float(np.sum(residual**2)))
+
+    def known(self, place: Any) -> bool:
+        """Return whether theory has a value of every target at a place."""
+        prediction = self.at(place)[2]
+        return prediction is not None and not any(
+            np.isnan(prediction.values[name]) for name in self.targets
+        )
 
     def _evaluated(self, place):
         values = self.free.values(place)
         scale = self.free.slopes(values)
-        prediction = self.predictor.at(values)
+        prediction = self.predictor.at(values, slopes=not self.scanned)
         count = len(self.targets), len(place)
         if prediction is None:
             return np.full(count[0], _LOST), np.zeros(count), None
@@ -88,6 +112,8 @@ class Objective:
 
     def _residual(self, name: str, value: float, slope: Any, target: float):
         """Return a residual that is the relative deviation near the target, and grows slowly."""
+        if np.isnan(value):
+            return np.nan, np.zeros(np.shape(slope))
         if name == "memory_time":
             # The rate is smooth through zero, where the time is infinite.
             if np.isfinite(value):
@@ -126,8 +152,7 @@ def search(
         Whether residuals come with derivatives: then by bounded least squares, else by COBYQA.
     """
     count = len(free.names)
-    if count == 1 and len(objective.targets) == 1:
-        objective.predictor.slopes_wanted = False
+    if objective.scanned:
         ends = _scanned(objective, own, _SCAN[implicit])
     else:
         sobol = qmc.Sobol(count, scramble=True, rng=np.random.default_rng(seed))
@@ -138,11 +163,22 @@ def search(
     return sorted(points, key=lambda point: point.cost)
 
 
+def failing(objective: Objective, name: str) -> bool:
+    """Return whether the theory of a quantity fails at most places where the state's converges.
+
+    Asked at three places along the diagonal of the bounds, which a scan visits, too.
+    """
+    places = (np.full(len(objective.free.names), part) for part in (0.25, 0.5, 0.75))
+    found = [objective.at(place)[2] for place in places]
+    lost = [np.isnan(one.values[name]) for one in found if one is not None]
+    return len(lost) > 0 and float(np.mean(lost)) > 0.5
+
+
 def _scanned(objective: Objective, own: HostArray, count: int) -> list[HostArray]:
     """Look for every zero over one parameter, and for the least residual where there is none."""
     grid = np.unique(np.concatenate([np.linspace(0.0, 1.0, count), own]))
     values = np.array([objective.at([x])[0][0] for x in grid])
-    known = np.array([objective.at([x])[2] is not None for x in grid])
+    known = np.array([objective.known([x]) for x in grid])
     ends = []
 
     def residual(x: float) -> float:
@@ -187,7 +223,7 @@ def _scanned(objective: Objective, own: HostArray, count: int) -> list[HostArray
 def _descended(objective: Objective, places: list[HostArray]) -> list[HostArray]:
     ends = []
     for place in places:
-        if objective.at(place)[2] is None:
+        if not objective.known(place):
             continue
         slopes: Any = lambda x: objective.at(x)[1]  # noqa: E731
         found = least_squares(

@@ -2,35 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from tqdm.auto import tqdm
 
-from gatefield.cells import AbstractCell, AbstractMap
+from gatefield.cells import AbstractCell
 from gatefield.cells.parameters import check_shared
-from gatefield.core.checks import as_number, check_choice, check_count, check_names, check_seed
-from gatefield.core.errors import NumericalFailureError, refuse
+from gatefield.core.errors import NumericalFailureError
 from gatefield.core.results import Status
 from gatefield.initialise.free import Free, free_parameters
-from gatefield.initialise.moving import Moving
 from gatefield.initialise.prediction import BRANCHES
-from gatefield.initialise.predictor import Options, Predictor
-from gatefield.initialise.quantities import QUANTITIES, deviation, is_positive
-from gatefield.initialise.result import Design, DesignSolution, agree
-from gatefield.initialise.search import Objective, Point, at_bounds, distinct, search
-from gatefield.initialise.sources import Source, sources_of
-from gatefield.initialise.statistics import InputStatistics
-from gatefield.initialise.verify import Measured, measured_in_networks
+from gatefield.initialise.predictor import Predictor
+from gatefield.initialise.request import STATES, Request, checked_request
+from gatefield.initialise.result import Design
+from gatefield.initialise.search import Objective, Point, distinct, failing, search
+from gatefield.initialise.solution import error_of, solution_at
+from gatefield.initialise.sources import Source
+from gatefield.initialise.verify import check_paths
 from gatefield.theory.dmft.solve import resolved_method
 
-STATES = ("auto", "fixed point", "moving")
 _MOST = 6  # solutions that are reported
-_TOLERANCE = {"fixed point": 1e-3, "moving": 2e-2}
-_SAMPLES = {"fixed point": 2048, "moving": 400}
-_HALVED = 20  # units from which on networks are halved, to see what their number does
-_MEASURED_ONLY = 150  # units of the networks that predict a dimension
 
 
 def design(
@@ -40,18 +33,19 @@ def design(
     *,
     inputs: Any = None,
     weight_variance: float | None = None,
+    dt: float | None = None,
     branch: str = "auto",
     state: str = "auto",
     horizon: float | None = None,
-    quantile: float = 0.5,
+    quantile: float | None = None,
     tolerance: float | None = None,
-    starts: int = 8,
+    starts: int | None = None,
     samples: int | None = None,
-    batches: int = 4,
-    start: float = 1.0,
+    batches: int | None = None,
+    start: float | None = None,
     verify: bool = True,
-    n: int = 300,
-    networks: int = 4,
+    n: int | None = None,
+    networks: int | None = None,
     seed: int = 0,
     progress: bool | None = None,
     throw: bool = True,
@@ -84,10 +78,14 @@ def design(
         `InputStatistics` of data.
     weight_variance
         With `InputStatistics`: variance of an input weight, by default 1 / features.
+    dt
+        With `InputStatistics` and a flow, which must know it: the time for which the network holds
+        each step of its data, a module's dt. Their correlation is taken by `InputStatistics.held`.
     branch
         Which fixed points are meant where static theory has several: "auto", the least active
         stable ones, or where none is stable the least active of all (the zero state of a network
         without biases, say); "stable" only the former; "lowest", "highest" by activity alone.
+        States that move have none.
     state
         "fixed point"; "moving", the stationary state that runs lead to (which may be a fixed
         point); "auto" takes "moving" if an input varies in time, or if lambda_max is to be positive
@@ -95,21 +93,23 @@ def design(
     horizon
         Of "gradient_growth": how far back gradients are followed (steps for maps).
     quantile
-        Of "gate_time": the part of the units that forget faster.
+        Of "gate_time": the part of the units that forget faster, by default one half.
     tolerance
-        Largest deviation of a predicted value from its target, relative to it; by default 1e-3 at
+        Largest deviation of a predicted value from its target, relative to it, but at least to 0.05
+        of edges and exponents, 0.5 of the growth of gradients (`QUANTITIES`); by default 1e-3 at
         fixed points, 0.02 in moving states, whose sampling errors are of that size.
     starts
-        Places from which the search starts: the given cell's, the centre, and quasi-random ones.
-        With one target and one parameter the range is scanned instead.
+        Places from which the search starts: the given cell's, the centre, and quasi-random ones,
+        by default 8. With one target and one parameter the range is scanned instead.
     samples, batches
-        Units of theory: at fixed points 2048 without batches; in moving states 400 of each batch.
+        Units of theory: at fixed points 2048 without batches; in moving states 400 of each of 4
+        batches. Closed forms have none.
     start
-        In moving states: variance of the states from which networks start.
+        In moving states: variance of the states from which networks start, by default 1.
     verify
         Whether the targets are measured on simulated networks of every solution.
     n, networks
-        Units of each network, and how many.
+        Units of each network, and how many: by default 300, and 4. Fewer than 4 give no verdict.
     seed
         Draws samples, starts and networks.
     progress
@@ -137,7 +137,8 @@ def design(
     Quantities: "leading_edge", the rightmost real part of the Jacobian's spectrum (maps: largest
     modulus); "radius", below one where fixed points are stable; "gate_time", in which the median
     unit alone forgets, 1/sigma_z of the gated RNN, -1/ln z of the GRU, -1/ln f of the LSTM;
-    "memory_time", -1/leading edge (maps: -1/ln); "lyapunov", the largest exponent; "dimension",
+    "memory_time", -1/leading edge (maps: -1/ln); "lyapunov", the largest exponent, at stable fixed
+    points the leading edge (maps: its logarithm), and at unstable ones none; "dimension",
     Kaplan-Yorke over N, which is measured in networks, since theory has none; "gradient_growth",
     half the logarithm of E a^2 at the horizon over that at the end; "variance" of the state's first
     component over units. In moving states leading edge, radius and times are those of the
@@ -147,46 +148,36 @@ def design(
     -----------
     N to infinity, independent Gaussian couplings. Networks of N units scatter: their outermost
     eigenvalue by about :math:`N^{-1/2}` of the spectrum's radius, exponents lie below theory by
-    terms of order 1/N. `DesignSolution.agrees` takes 5 per cent or two standard errors.
+    terms of order 1/N. `DesignSolution.agrees` says what it takes for agreement.
 
     References
     ----------
     Krishnamurthy, Can and Schwab, Phys. Rev. X 12, 011011 (2022), Eqs. 5, 6, 10, 11.
     """
     check_shared(cell)
-    wanted = _checked_targets(cell, targets)
-    bounds = free_parameters(cell, free)
-    if isinstance(inputs, InputStatistics) and weight_variance is None:
-        weight_variance = 1 / inputs.features
-    sources = sources_of(cell, inputs, weight_variance)
-    check_choice("branch", branch, BRANCHES)
-    chosen = _state(check_choice("state", state, STATES), wanted, sources)
-    if "gradient_growth" in wanted and horizon is None:
-        refuse("horizon", None, "how far back gradients are followed", "For instance 50.")
-    length = 1.0 if horizon is None else as_number("horizon", horizon, positive=True)
-    if isinstance(cell, AbstractMap):
-        length = check_count("horizon (steps of a map)", length)
-    quantile = as_number("quantile", quantile, positive=True)
-    if quantile >= 1:
-        refuse("quantile", quantile, "a number between 0 and 1", "0.5 is the median.")
-    limit = as_number(
-        "tolerance", _TOLERANCE[chosen] if tolerance is None else tolerance, positive=True
-    )
-    seed, starts = check_seed(seed), check_count("starts", starts)
-    n, networks = check_count("n", n, at_least=2), check_count("networks", networks)
-    count = check_count("samples", _SAMPLES[chosen] if samples is None else samples, at_least=2)
-    moving = Moving(
-        samples=count,
-        batches=check_count("batches", batches, at_least=2),
-        start=as_number("start", start, nonnegative=True),
-        tolerance=max(limit / 4, 1e-3),
+    asked = checked_request(
+        cell,
+        targets,
+        inputs=inputs,
+        weight_variance=weight_variance,
+        dt=dt,
+        branch=branch,
+        state=state,
+        horizon=horizon,
+        quantile=quantile,
+        tolerance=tolerance,
+        starts=starts,
+        samples=samples,
+        batches=batches,
+        start=start,
+        verify=verify,
+        n=n,
+        networks=networks,
         seed=seed,
-        n=min(n, _MEASURED_ONLY),
-        networks=min(networks, 2),
     )
-    options = Options(branch, chosen, length, quantile, count, seed, moving)
-    predictor = Predictor(cell, bounds, sources, tuple(wanted), options)
-    objective = Objective(predictor, bounds, wanted)
+    bounds = free_parameters(cell, free)
+    if verify:
+        check_paths(cell, asked.sources, tuple(asked.wanted), asked.n, asked.options.horizon)
     bar = tqdm(
         disable=None if progress is None else not progress,
         delay=3.0 if progress is None else 0.0,
@@ -194,75 +185,33 @@ def design(
         unit="evaluation",
     )
     with bar:
-        objective.report = bar.update
         own = _own_place(cell, bounds)
-        predictor.settle(bounds.values(np.full(len(bounds.names), 0.5)))
-        points = search(
-            objective, bounds, own, starts=starts, seed=seed, implicit=predictor.implicit
-        )
-        if not points:
-            raise NumericalFailureError(
-                f"design: theory has no {branch} solution at any of {predictor.evaluations} places "
-                "within the bounds. Change the bounds, the branch or the state."
-            )
-        good = [point for point in points if _error(point, wanted) <= limit]
+        objective, points = _searched(cell, bounds, asked, own, bar.update, starts=asked.starts)
+        good = [point for point in points if error_of(point, asked.wanted) <= asked.tolerance]
         found = sorted(distinct(good), key=lambda point: float(np.sum((point.place - own) ** 2)))
         kept = found[:_MOST] or points[:1]
         bar.set_description("networks")
-
-        def in_networks(point: Point, n: int, names: tuple[str, ...]) -> Measured:
-            built, spread = predictor.cell_at(bounds.values(point.place))
-            return measured_in_networks(
-                built,
-                spread,
-                sources,
-                names,
-                n=n,
-                networks=networks,
-                seed=seed + 1,
-                moving=chosen == "moving",
-                horizon=length,
-                quantile=quantile,
-                active=branch == "highest",
-                report=bar.update,
-            )
-
-        def solved(point: Point) -> DesignSolution:
-            measured, changes = Measured({}, {}), {}
-            if verify:
-                measured = in_networks(point, n, tuple(wanted))
-                off = tuple(
-                    name
-                    for name, target in wanted.items()
-                    if not agree(
-                        name, measured.mean[name], target, measured.standard_error[name], 0
-                    )
-                )
-                if off and n >= _HALVED:
-                    half = in_networks(point, n // 2, off).mean
-                    changes = {name: abs(half[name] - measured.mean[name]) for name in off}
-            return _solution(predictor, bounds, point, wanted, measured, changes, limit, chosen)
-
-        solutions = tuple(solved(point) for point in kept)
+        solutions = tuple(solution_at(objective, asked, each, verify, bar.update) for each in kept)
     met = bool(found)
     result = Design(
         solutions=solutions,
         status=Status.OK if met else Status.NOT_CONVERGED,
         free=bounds.bounds(),
-        inputs=_by_drive(sources),
-        note=_note(len(found), bounds, wanted, chosen, predictor, verify),
+        inputs=_by_drive(asked.sources),
+        dt=asked.dt,
+        note=_note(len(found), objective, asked, verify, starts, samples),
         settings=(
-            ("starts", starts),
+            ("starts", asked.starts),
             ("branch", branch),
-            ("state", chosen),
-            ("horizon", length),
-            ("quantile", quantile),
-            ("tolerance", limit),
-            ("samples", count),
-            ("seed", seed),
-            ("n", n if verify else 0),
-            ("networks", networks if verify else 0),
-            ("evaluations", predictor.evaluations),
+            ("state", asked.state),
+            ("horizon", asked.options.horizon),
+            ("quantile", asked.options.quantile),
+            ("tolerance", asked.tolerance),
+            ("samples", asked.options.samples),
+            ("seed", asked.seed),
+            ("n", asked.n if verify else 0),
+            ("networks", asked.networks if verify else 0),
+            ("evaluations", objective.evaluations),
         ),
     )
     if throw and not met:
@@ -270,70 +219,47 @@ def design(
     return result
 
 
-def _checked_targets(cell: AbstractCell, targets: Any) -> dict[str, float]:
-    if not isinstance(targets, Mapping) or not targets:
-        refuse("targets", targets, "a mapping from quantities to values", "Say {'radius': 1.0}.")
-    check_names("targets", targets, QUANTITIES)
-    found = {}
-    for name, value in targets.items():
-        found[name] = as_number(f"targets[{name!r}]", value, positive=is_positive(name, cell))
-    if found.get("dimension", 0.0) > len(cell.state_names):
-        remedy = "It is the Kaplan-Yorke dimension over the number of units."
-        refuse("targets['dimension']", found["dimension"], "no more than a unit has", remedy)
-    return found
-
-
-def _state(state: str, targets: dict[str, float], sources: list[Source]) -> str:
-    varies = any(not each.input.is_static and each.input.variance > 0 for each in sources)
-    moves = "dimension" in targets or targets.get("lyapunov", -1.0) > 0
-    if state == "fixed point" and varies:
-        refuse("state", state, "'moving' where an input varies in time", "Leave it out.")
-    if state == "fixed point" and "dimension" in targets:
-        refuse("state", state, "'moving' for a dimension", "Leave it out.")
-    if state != "auto":
-        return state
-    return "moving" if varies or moves else "fixed point"
+def _searched(
+    cell: AbstractCell,
+    free: Free,
+    asked: Request,
+    own: Any,
+    report: Callable[[], object],
+    *,
+    starts: int,
+) -> tuple[Objective, list[Point]]:
+    """Return what was searched, and all ends, the cheapest first."""
+    predictor = Predictor(cell, free, asked.sources, tuple(asked.wanted), asked.options)
+    objective = Objective(predictor, free, asked.wanted, report)
+    moving = asked.state == "moving"
+    if moving and "lyapunov" in asked.wanted and failing(objective, "lyapunov"):
+        # Seen in driven states of units with gates that forget more slowly than what they hear
+        # from each other.
+        predictor = predictor.relying_on_networks(("lyapunov",))
+        objective = Objective(predictor, free, asked.wanted, report)
+    points = search(
+        objective, free, own, starts=starts, seed=asked.seed, implicit=predictor.implicit
+    )
+    if not moving and "lyapunov" in asked.wanted:
+        # An unstable fixed point has an edge, but it is nobody's exponent.
+        points = [
+            point
+            for point in points
+            if point.prediction.stable or error_of(point, asked.wanted) <= asked.tolerance
+        ]
+    if not points:
+        which = "stable" if "lyapunov" in asked.wanted and not moving else asked.options.branch
+        raise NumericalFailureError(
+            f"design: theory has no {which} solution at any of {objective.evaluations} places "
+            "within the bounds. Change the bounds, the branch or the state."
+        )
+    return objective, points
 
 
 def _own_place(cell: AbstractCell, free: Free) -> Any:
     """Return the place of the given cell, within the bounds."""
     values = [float(getattr(cell, name, 0.0)) for name in free.names]
     return free.place(np.array(values))
-
-
-def _error(point: Point, targets: dict[str, float]) -> float:
-    values = point.prediction.values
-    return max(deviation(name, values[name], target) for name, target in targets.items())
-
-
-def _solution(
-    predictor: Predictor,
-    free: Free,
-    point: Point,
-    targets: dict[str, float],
-    measured: Measured,
-    changes: dict[str, float],
-    limit: float,
-    state: str,
-) -> DesignSolution:
-    values = free.values(point.place)
-    cell, spread = predictor.cell_at(values)
-    error = _error(point, targets)
-    return DesignSolution(
-        cell=cell,
-        spread=spread,
-        parameters=dict(zip(free.names, values.tolist(), strict=True)),
-        target=targets,
-        predicted={name: float(point.prediction.values[name]) for name in targets},
-        prediction_error=predictor.errors(values),
-        error=error,
-        measured=measured.mean,
-        standard_error=measured.standard_error,
-        finite_size=changes,
-        met=error <= limit,
-        at_bound=at_bounds(free, point.place),
-        state=state,
-    )
 
 
 def _by_drive(sources: list[Source]) -> dict[str, Any]:
@@ -350,27 +276,42 @@ def _by_drive(sources: list[Source]) -> dict[str, Any]:
 
 
 def _note(
-    found: int, free: Free, targets: dict[str, float], state: str, predictor: Predictor, done: bool
+    found: int,
+    objective: Objective,
+    asked: Request,
+    verify: bool,
+    starts: int | None,
+    samples: int | None,
 ) -> str:
+    predictor, targets, names = objective.predictor, asked.wanted, objective.free.names
     lines = []
-    if found and len(free.names) > len(targets):
+    if found and len(names) > len(targets):
         lines.append(
-            f"{len(free.names)} free parameters for {len(targets)} targets: these are examples "
+            f"{len(names)} free parameters for {len(targets)} targets: these are examples "
             "from a continuum of solutions."
         )
     if found > _MOST:
         lines.append(f"{found} distinct ones were found; the {_MOST} nearest are given.")
-    if state == "moving":
+    if asked.state == "moving":
         measured = sorted({"dimension"} & set(targets) | predictor.from_networks)
         if measured:
-            lines.append(f"Predicted by networks, not by theory: {', '.join(measured)}.")
+            moving = asked.options.moving
+            lines.append(
+                f"Predicted by {moving.networks} networks of {moving.n} units, not by theory: "
+                f"{', '.join(measured)}."
+            )
         if set(targets) - set(measured) and resolved_method(predictor.cell, "auto") == "sampled":
             lines.append("Sampled theory: its values have errors of about a per cent.")
-    if done and any(name in targets for name in ("leading_edge", "memory_time", "radius")):
+    if verify and any(name in targets for name in ("leading_edge", "memory_time", "radius")):
         lines.append(
             "Networks: the outermost of finitely many eigenvalues scatters about the edge of "
             "infinitely many, and so do times beside it."
         )
+    idle = list(asked.idle)
+    idle += ["starts"] if starts is not None and objective.scanned else []
+    idle += ["samples"] if samples is not None and predictor.closed else []
+    if idle:
+        lines.append(f"Without effect here: {', '.join(idle)}.")
     return "\n".join(lines)
 
 

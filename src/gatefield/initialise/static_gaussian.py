@@ -11,9 +11,9 @@ import numpy as np
 from scipy import stats
 
 from gatefield.cells import GatedRNN
-from gatefield.initialise.edges import outermost
 from gatefield.initialise.free import Family
 from gatefield.initialise.prediction import Prediction, chosen_branch, memory
+from gatefield.numerics.beyond_poles import outermost
 from gatefield.theory.rmt.gated import log_update_response
 from gatefield.theory.static import StaticConditions, gates_of, static_branches, static_point
 from gatefield.theory.static.moments import activation_moments, gate_moments
@@ -116,7 +116,7 @@ def predict(
         which = chosen_branch([float(radii[place]) for place in places], branch)
         if which is None:
             return None
-        value, jacobian = _moments(model, theta, int(places[which]))
+        value, jacobian = _moments(model, theta, jnp.asarray(places[which]))
     moments, jacobian = _Moments(*np.asarray(value).tolist()), np.asarray(jacobian)
     gated = isinstance(model.family.cell, GatedRNN)
     values: dict[str, float] = {}
@@ -198,7 +198,7 @@ def _edge(moments: _Moments, chained: Any, gated: bool) -> tuple[float, Any]:
     def function(points):
         return _log_gain(points, moments, thin)
 
-    edge = outermost(function, complex(_slowest(moments, gated)), False)
+    edge = outermost(function, [_slowest(moments, gated)], False)
     if edge.is_pole:
         return edge.value, chained(lambda m: _slowest(m, gated))
     step = _STEP * max(abs(edge.value), 1e-3)

@@ -17,14 +17,14 @@ import numpy as np
 
 from gatefield.cells import unit_blocks
 from gatefield.cells.parameters import stacked_gains
-from gatefield.initialise.edges import outermost
+from gatefield.initialise.measured import times_of
 from gatefield.initialise.prediction import Prediction, chosen_branch, memory
 from gatefield.initialise.sampled_family import SampledFamily, solved
+from gatefield.numerics.beyond_poles import highest_on_line, outermost
 
 _NEWTON, _STARTS = 30, np.log([1e-5, 3e-2, 10.0])
 _NOTHING = -30.0  # of the logarithm: smaller moments are the zero solution
-_CHUNK = 128
-_EDGE = 65  # points on the edge of stability, as `solve_static`
+_CHUNK = 16
 
 
 class _Probe(NamedTuple):
@@ -142,15 +142,27 @@ def solutions(model: SampledFamily, theta: Any) -> list[_State]:
 
 def _state(model: SampledFamily, theta, w) -> _State:
     blocks, gains, first = _blocks(model, theta, jnp.asarray(w))
-    if model.is_map:
-        edge = np.exp(1j * np.linspace(0, np.pi, _EDGE))
-    else:
-        edge = 1j * np.concatenate([[0.0], np.geomspace(1e-3, 1e2, _EDGE - 1)])
-    radii = _radius(_evaluated(model, blocks, gains, edge))
-    top = int(np.argmax(radii))
+    function, edge = _log_radius(model, blocks, gains), 1.0 if model.is_map else 0.0
+    value, place = highest_on_line(function, _poles(blocks), edge, model.is_map)
+    point = np.exp(1j * place) if model.is_map else 1j * place
     zero = bool(np.all(np.isneginf(w)))
-    radius = float(np.sqrt(radii[top]))
-    return _State(w, zero, blocks, gains, np.asarray(first), radius, complex(edge[top]))
+    return _State(w, zero, blocks, gains, np.asarray(first), float(np.exp(value)), complex(point))
+
+
+def _poles(blocks) -> Any:
+    """Return the eigenvalues of each unit's own block, (unit, component)."""
+    A = np.asarray(blocks.A)
+    return np.linalg.eigvals(A) if A.shape[-1] > 1 else A[..., 0].astype(complex)
+
+
+def _log_radius(model: SampledFamily, blocks, gains):
+    """Return half of the logarithm of T's spectral radius as a function of host points."""
+
+    def function(points):
+        with np.errstate(divide="ignore"):
+            return np.log(_radius(_evaluated(model, blocks, gains, points))) / 2
+
+    return function
 
 
 def _evaluated(model: SampledFamily, blocks, gains, points):
@@ -206,24 +218,20 @@ def predict(
 
 
 def _quantities(model, theta, state: _State, names, quantile):
-    A = np.asarray(state.blocks.A)
-    poles: Any = np.linalg.eigvals(A) if A.shape[-1] > 1 else A[:, 0].astype(complex)
+    A, poles = np.asarray(state.blocks.A), _poles(state.blocks)
     heights = np.abs(poles) if model.is_map else np.real(poles)
     own, which = heights.max(axis=1), heights.argmax(axis=1)
     slowest = int(np.argmax(own))
-    times = _times(own, model.is_map)
+    times = times_of(own, model.is_map)
     order = np.argsort(times)
     middle = quantile * (len(order) - 1)
     below, part = int(np.floor(middle)), middle - np.floor(middle)
     chosen = np.array([order[below], order[min(below + 1, len(order) - 1)], slowest])
 
-    def log_radius(points):
-        with np.errstate(divide="ignore"):
-            return np.log(_radius(_evaluated(model, state.blocks, state.gains, points))) / 2
-
+    log_radius = _log_radius(model, state.blocks, state.gains)
     edge = None
     if any(name in names for name in ("leading_edge", "memory_time")):
-        edge = outermost(log_radius, complex(poles[slowest, which[slowest]]), model.is_map)
+        edge = outermost(log_radius, poles, model.is_map)
     at_edge = complex(edge.point) if edge is not None and not edge.is_pole else state.radius_point
     points = np.array([at_edge, state.radius_point])
     T = _evaluated(model, state.blocks, state.gains, points)
@@ -311,13 +319,6 @@ def _unit_vectors(A, pole: complex):
     u, v = left[:, place_left].astype(complex), right[:, place].astype(complex)
     product = u @ v
     return u / (product if abs(product) > 1e-12 else 1.0), v
-
-
-def _times(heights, is_map: bool):
-    """Return the time in which each unit forgets; infinite where it does not."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        rates = np.log(heights) if is_map else heights
-        return np.where(rates < 0, -1 / rates, np.inf)
 
 
 def _time_slope(pole: complex, row, is_map: bool):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -10,11 +11,13 @@ import jax
 import numpy as np
 
 from gatefield.cells import AbstractCell, AbstractMap
-from gatefield.core.errors import NumericalFailureError
+from gatefield.core.errors import NumericalFailureError, refuse
+from gatefield.core.types import Float, HostArray
 from gatefield.initialise.measured import (
     BURN_IN,
     fixed_point,
     measure,
+    newton,
     of_states,
     snapshots,
 )
@@ -22,17 +25,61 @@ from gatefield.initialise.result import spread_cell
 from gatefield.initialise.sources import Source
 from gatefield.networks import Network
 from gatefield.networks.noise import InputPath
+from gatefield.theory.static import StaticMeanField
 
 _OF_STATES = ("variance", "gate_time", "radius", "leading_edge", "memory_time")
-_LONGEST = 700.0  # that a measurement of a moving network lasts, burn-in included
-_SPACING = 0.05
+_LONGEST = 700.0  # that a measurement of exponents lasts, burn-in included
+_ROOM = 10.0
+_SPACING, _PER_TIME = 0.05, 10  # of paths: samples in each correlation time at least
+_STARTS = 8  # states from which a fixed point of one branch is looked for
+_VALUES = 1.5e8  # of a path, 1.2 GB
 
 
 class Measured(NamedTuple):
-    """Means over networks and their standard errors, by quantity."""
+    """Means over networks and their standard errors, by quantity.
+
+    ``unmeasured`` says why a quantity has none: it could not be measured in every network.
+    """
 
     mean: dict[str, float]
     standard_error: dict[str, float]
+    unmeasured: dict[str, str]
+
+
+class Branch(NamedTuple):
+    """One of several fixed points of theory: what its units' states are, and those of all.
+
+    Attributes
+    ----------
+    mean, deviation
+        Over units, of each component of the state, (component,).
+    sizes
+        Standard deviation of the first component on every branch.
+    place
+        Which of them is meant.
+    """
+
+    mean: Float[HostArray, " component"]
+    deviation: Float[HostArray, " component"]
+    sizes: tuple[float, ...]
+    place: int
+
+    def has(self, state: HostArray) -> bool:
+        """Return whether a network's state is closer to this branch than to the others."""
+        size = float(np.std(state[0]))
+        return int(np.argmin([abs(size - each) for each in self.sizes])) == self.place
+
+
+def meant_branch(branches: Sequence[StaticMeanField], place: int | None) -> Branch | None:
+    """Return what tells one of several branches apart; None for one alone or the zero state."""
+    if place is None or len(branches) < 2:
+        return None
+    first = branches[0].cell.state_names[0]
+    sizes = tuple(float(np.sqrt(each.variance[first])) for each in branches)
+    one = branches[place]
+    mean = np.array([float(value) for value in one.mean.values()])
+    deviation = np.sqrt([float(value) for value in one.variance.values()])
+    return None if sizes[place] == 0 else Branch(mean, deviation, sizes, place)
 
 
 def measured_in_networks(
@@ -47,7 +94,7 @@ def measured_in_networks(
     moving: bool,
     horizon: float,
     quantile: float,
-    active: bool = False,
+    meant: Branch | None = None,
     report: Callable[[], object] | None = None,
 ) -> Measured:
     """Draw networks of a cell with random biases, drive them, and measure quantities.
@@ -66,8 +113,8 @@ def measured_in_networks(
         Whether they are measured in the state that runs lead to, instead of fixed points.
     horizon, quantile
         As in `measure`.
-    active
-        Whether fixed points are looked for from active states, not from zero.
+    meant
+        Which fixed points are looked for; by default those that Newton's method finds from zero.
     report
         Called after each network.
 
@@ -78,45 +125,154 @@ def measured_in_networks(
         predicts it; a memory time is that of the mean rate.
     """
     found: dict[str, list[float]] = {name: [] for name in names}
-    lasts = BURN_IN + max(_LONGEST - BURN_IN, horizon) if moving else 1.0
+    failures: dict[str, list[str]] = {name: [] for name in names}
+    lasts = duration(names, horizon) if moving else 1.0
     for number in range(networks):
         own = seed + number
         network = Network.sample(spread_cell(cell, spread, n, own), n, seed=own)
         inputs = realised(cell, sources, n, lasts, own)
-        common = {"inputs": inputs, "moving": moving, "seed": own}
-        try:
-            states: dict[int, Any] = {}
-            for name in names:
-                if name in _OF_STATES:
-                    count = 3 if name in ("radius", "leading_edge", "memory_time") else 8
-                    if not moving and 0 not in states:
-                        start = _active(cell, n, own) if active else None
-                        point = fixed_point(network, inputs=inputs, initial=start, seed=own)
-                        states[0] = point[None], np.zeros(1, int)
-                    if moving and count not in states:
-                        states[count] = snapshots(network, inputs, BURN_IN, count, own)
-                    at, times = states[count if moving else 0]
-                    # What slows a mode down is averaged as a rate, below.
-                    quantity = "lyapunov" if name == "memory_time" else name
-                    value = of_states(network, quantity, at, times, inputs, quantile)
-                else:
-                    start = _active(cell, n, own) if active else None
-                    at = (
-                        None
-                        if moving
-                        else fixed_point(network, inputs=inputs, initial=start, seed=own)
-                    )
-                    value = measure(network, name, state=at, horizon=horizon, **common)
-                found[name].append(value)
-        except NumericalFailureError:
-            for name in names:
-                found[name].append(math.nan)
+        one = _Single(network, inputs, moving, own, _step(cell, sources), meant)
+        for name in names:
+            try:
+                value = one.value(name, horizon, quantile)
+            except NumericalFailureError as error:
+                value = math.nan
+                failures[name].append(str(error))
+            found[name].append(value)
         if report is not None:
             report()
-    mean, error = {}, {}
-    for name, values in found.items():
-        mean[name], error[name] = _averaged(name, np.array(values[:networks]))
-    return Measured(mean, error)
+    mean, error, unmeasured = {}, {}, {}
+    for name, each in found.items():
+        mean[name], error[name] = _averaged(name, np.array(each))
+        lost = int(np.sum(~np.isfinite(each)))
+        if lost:
+            why = failures[name][0] if failures[name] else "the measurement did not succeed."
+            unmeasured[name] = f"not in {lost} of {networks} networks: {why}"
+    return Measured(mean, error, unmeasured)
+
+
+class _Single:
+    """One network, whose fixed point and runs are made once for all quantities."""
+
+    def __init__(self, network: Network, inputs: Any, moving: bool, seed: int, step, meant):
+        self.network, self.inputs, self.moving = network, inputs, moving
+        self.seed, self.step, self.meant = seed, step, meant
+        self._runs: dict[int, tuple[HostArray, HostArray]] = {}
+
+    @functools.cached_property
+    def point(self) -> HostArray | NumericalFailureError:
+        """The fixed point, or why there is none."""
+        try:
+            if self.meant is None:
+                return fixed_point(self.network, inputs=self.inputs, seed=self.seed)
+            return point_of_branch(self.network, self.meant, self.inputs, self.seed)
+        except NumericalFailureError as error:
+            return error
+
+    def states(self, count: int) -> tuple[HostArray, HostArray]:
+        """Return states of a run."""
+        if count not in self._runs:
+            self._runs[count] = snapshots(
+                self.network, self.inputs, BURN_IN, count, self.seed, self.step
+            )
+        return self._runs[count]
+
+    def value(self, name: str, horizon: float, quantile: float) -> float:
+        """Return one quantity."""
+        at: Any = None
+        if not self.moving:
+            at = self.point
+            if isinstance(at, NumericalFailureError):
+                raise at
+        if name not in _OF_STATES:
+            return measure(
+                self.network,
+                name,
+                state=at,
+                moving=self.moving,
+                inputs=self.inputs,
+                horizon=horizon,
+                dt=self.step,
+                seed=self.seed,
+            )
+        # What slows a mode down is averaged as a rate, below.
+        quantity = "lyapunov" if name == "memory_time" else name
+        if self.moving:
+            states, times = self.states(8 if name in ("variance", "gate_time") else 3)
+        else:
+            states, times = at[None], np.zeros(1, int)
+        return of_states(self.network, quantity, states, times, self.inputs, quantile)
+
+
+def point_of_branch(
+    network: Network, meant: Branch, inputs: Any, seed: int
+) -> Float[HostArray, "component unit"]:
+    """Return a fixed point of one branch: by Newton's method from Gaussian states of its variance.
+
+    Raises
+    ------
+    NumericalFailureError
+        If none of eight starts leads to one.
+    """
+    rng = np.random.default_rng([seed, 1_000_003])
+    for _ in range(_STARTS):
+        noise = rng.standard_normal((len(meant.mean), network.n))
+        start = meant.mean[:, None] + meant.deviation[:, None] * noise
+        found = newton(network, start, inputs)
+        if found is not None and meant.has(found):
+            return found
+    raise NumericalFailureError(
+        f"no fixed point of standard deviation near {meant.sizes[meant.place]:.3g} was found from "
+        f"{_STARTS} states of it, where theory has others of "
+        f"{', '.join(f'{size:.3g}' for k, size in enumerate(meant.sizes) if k != meant.place)}."
+    )
+
+
+def duration(names: Sequence[str], horizon: float) -> float:
+    """Return how long the inputs of moving networks must last for all quantities."""
+    needed = [2 * BURN_IN]
+    if "gradient_growth" in names:
+        needed.append(BURN_IN + horizon)
+    if {"lyapunov", "dimension"} & set(names):
+        needed.append(_LONGEST)
+    return max(needed) + _ROOM
+
+
+def spacing(cell: AbstractCell, sources: Sequence[Source]) -> float:
+    """Return the spacing of the inputs' paths: a tenth of the shortest correlation time at most."""
+    if isinstance(cell, AbstractMap):
+        return 1.0
+    times = [each.input.correlation_time for each in sources if each.input.variance > 0]
+    return min([_SPACING, *(time / _PER_TIME for time in times)])
+
+
+def _step(cell: AbstractCell, sources: Sequence[Source]) -> float | None:
+    """Return a step that follows the inputs' paths, where the usual ones do not."""
+    between = spacing(cell, sources)
+    # Runge and Kutta's method looks at the ends of a step and at its middle.
+    return None if isinstance(cell, AbstractMap) or between == _SPACING else 2 * between
+
+
+def check_paths(
+    cell: AbstractCell, sources: Sequence[Source], names: Sequence[str], n: int, horizon: float
+) -> None:
+    """Refuse to verify where inputs vary too fast for their paths to be held in memory.
+
+    Raises
+    ------
+    InvalidInputError
+        If a path had more than 1.5e8 values.
+    """
+    between = spacing(cell, sources)
+    if between == 1.0 or not any(not each.input.is_static for each in sources):
+        return
+    if n * duration(names, horizon) / between > _VALUES:
+        remedy = (
+            "Pass verify=False or fewer units n; or an input of the same power, which is "
+            "2 variance correlation_time, that varies more slowly."
+        )
+        expected = "a longer one, so that networks can follow it"
+        refuse("inputs: correlation_time", between * _PER_TIME, expected, remedy)
 
 
 def realised(
@@ -125,10 +281,10 @@ def realised(
     """Draw what sources bring to n units: a constant or a path for each drive."""
     if not sources:
         return None
-    spacing = 1.0 if isinstance(cell, AbstractMap) else _SPACING
+    between = spacing(cell, sources)
     found: dict[str, Any] = {}
     for number, source in enumerate(sources):
-        value = source.input.realise(n, lasts, dt=spacing, seed=seed + 7919 * (number + 1))
+        value = source.input.realise(n, lasts, dt=between, seed=seed + 7919 * (number + 1))
         for drive, sign in source.targets:
             found[drive] = _added(found.get(drive, 0.0), value, sign)
     return found
@@ -142,22 +298,17 @@ def _added(first: Any, second: Any, sign: float) -> Any:
         return np.asarray(total) if path is None else InputPath(total, path.dt, path.start)
 
 
-def _active(cell: AbstractCell, n: int, seed: int) -> Any:
-    return np.random.default_rng(seed).standard_normal((len(cell.state_names), n))
-
-
 def _averaged(name: str, values: Any) -> tuple[float, float]:
     """Return mean and standard error over networks, in the variable in which theory averages."""
-    good = values[np.isfinite(values)]
     # Networks that failed are not left out of the mean in silence.
-    if good.size < values.size or good.size == 0:
+    if not np.all(np.isfinite(values)):
         return math.nan, math.nan
     if name == "gradient_growth":
-        top = good.max()
-        squares = np.exp(2 * (good - top))
+        top = values.max()
+        squares = np.exp(2 * (values - top))
         mean = 0.5 * float(np.log(squares.mean())) + float(top)
         return mean, _error(squares) / (2 * float(squares.mean()))
-    mean, error = float(good.mean()), _error(good)
+    mean, error = float(values.mean()), _error(values)
     if name == "memory_time":
         return (-1 / mean, error / mean**2) if mean < 0 else (math.inf, math.inf)
     return mean, error

@@ -35,6 +35,11 @@ class DesignConfig(DrivenConfig):
     weight_variance: Positive | None = Field(
         None, description="With --data: variance of an input weight (1 / features)."
     )
+    dt: Positive | None = Field(
+        None,
+        description="With --data and a flow: how long each step of the data is held, in the "
+        "units' time constant.",
+    )
     branch: Literal["auto", "stable", "lowest", "highest"] = Field(
         "auto", description="Which fixed points are meant where there are several."
     )
@@ -44,20 +49,28 @@ class DesignConfig(DrivenConfig):
     horizon: Positive | None = Field(
         None, description="For gradient_growth: how far back gradients are followed."
     )
-    quantile: Positive = Field(0.5, lt=1, description="For gate_time: part of units below it.")
+    quantile: Positive | None = Field(
+        None, lt=1, description="For gate_time: part of units below it (0.5)."
+    )
     tolerance: Positive | None = Field(
         None, description="Largest relative miss of theory: 1e-3, in moving states 0.02."
     )
-    starts: int = Field(8, ge=1, description="Places from which the search starts.")
-    samples: int | None = Field(None, ge=2, description="Units of theory's samples.")
-    start: NotNegative = Field(
-        1.0, description="Moving states: variance of the states from which networks start."
+    starts: int | None = Field(
+        None, ge=1, description="Places from which the search starts (8), if it does not scan."
     )
-    networks: int = Field(4, ge=0, description="Networks that verify each solution; 0 for none.")
-    n: int = Field(300, ge=2, description="Units of each network.")
+    samples: int | None = Field(None, ge=2, description="Units of theory's samples.")
+    start: NotNegative | None = Field(
+        None, description="Moving states: variance of the states from which networks start (1)."
+    )
+    networks: int = Field(
+        4, ge=0, description="Networks that verify each solution; 0 for none, 1 to 3 tell nothing."
+    )
+    n: int | None = Field(None, ge=2, description="Units of each network (300).")
     seed: int = Field(0, ge=0, description="Seed of samples, starts and networks.")
     strict: bool = Field(
-        False, description="Exit with 1 if a target is missed, by theory or by the networks."
+        False,
+        description="Exit with 1 if theory misses a target, or networks contradict one or could "
+        "not be measured.",
     )
     output: str = Field("results", description="Folder for the JSON file.")
     name: FileName = Field("design", description="Name of the file.")
@@ -74,6 +87,8 @@ class DesignConfig(DrivenConfig):
             raise ValueError(f"data = {self.data!r}: expected no --input beside it. Choose.")
         if self.weight_variance is not None and self.data is None:
             raise ValueError("weight_variance: expected --data beside it. Leave it out.")
+        if self.dt is not None and self.data is None:
+            raise ValueError("dt: expected --data beside it. Leave it out.")
         for name in self.bounds():
             if name in (*self.assignments(), *self.gated()):
                 raise ValueError(f"free: {name} has a value already. Leave one of them out.")

@@ -16,6 +16,7 @@ from gatefield.cells.parameters import stacked_gains
 from gatefield.core.errors import refuse
 from gatefield.core.results import Status
 from gatefield.core.types import Array, Float, HostArray
+from gatefield.numerics.beyond_poles import highest_on_line
 from gatefield.theory.static.conditions import StaticConditions
 from gatefield.theory.static.result import StaticMeanField
 
@@ -23,7 +24,7 @@ _NEWTON_UNIT = 20
 _NEWTON_FIELDS = 30
 _SEARCH_SAMPLES = 512  # enough to find the branches; each is then polished on the full sets
 _STARTS = np.geomspace(1e-6, 10.0, 8)
-_EDGE_POINTS = 65
+_CHUNK = 32  # points of the edge in one compiled call
 
 
 class SampledUnits(NamedTuple):
@@ -228,7 +229,7 @@ def _describe(cell, given, sets, solution) -> StaticMeanField:
         else:
             moments, residual = jnp.asarray(solution), 0.0
         fields, drive, state = _state_at(cell, given, samples, moments)
-        radii.append(_edge_radius(cell, _responses(cell, state, fields, drive)))
+        radii.append(_edge_radius(cell, unit_blocks(cell, state, fields, drive)))
         rows.append((state.mean(-1), state.var(-1), jnp.mean(fields**2, -1)))
         residuals.append(residual)
         is_gated = isinstance(cell, GatedRNN)
@@ -255,26 +256,34 @@ def _describe(cell, given, sets, solution) -> StaticMeanField:
     )
 
 
-@eqx.filter_jit
-def _responses(cell, state, fields, drive):
-    """Return M(lambda) on points of the stability edge: the unit circle, or the imaginary axis."""
-    blocks = unit_blocks(cell, state, fields, drive)
+@jax.jit
+def _second_moments(blocks, points):
+    """Return M(lambda), the mean squares of the units' responses, at each point."""
     d = blocks.A.shape[-1]
-    if isinstance(cell, AbstractMap):
-        edge = np.exp(1j * np.linspace(0, np.pi, _EDGE_POINTS))
-    else:
-        edge = 1j * np.concatenate([[0.0], np.geomspace(1e-3, 1e2, _EDGE_POINTS - 1)])
 
-    def spectral_matrix(point):
+    def at(point):
         resolvent = jnp.linalg.solve(point * jnp.eye(d) - blocks.A, blocks.L.astype(complex))
         response = jnp.einsum("nkd,ndl->nkl", blocks.R, resolvent) + blocks.Q
         return jnp.mean(jnp.abs(response) ** 2, axis=0)
 
-    return jax.lax.map(spectral_matrix, jnp.asarray(edge))
+    return jax.lax.map(at, points)
 
 
-def _edge_radius(cell: AbstractCell, responses: Any) -> float:
-    """Return the square root of the largest spectral radius of M(lambda) on the stability edge."""
+def _edge_radius(cell: AbstractCell, blocks: Any) -> float:
+    """Return the square root of M's largest spectral radius on the stability edge.
+
+    That is the unit circle (maps) or the imaginary axis (flows).
+    """
     gains = np.array([float(cell.gains()[name]) for name in cell.field_names])
-    eigenvalues = np.linalg.eigvals(np.asarray(responses) * gains[None, None, :] ** 2)
-    return float(np.sqrt(np.max(np.abs(eigenvalues))))
+
+    def log_radius(points):
+        padded = np.resize(points, -(-points.size // _CHUNK) * _CHUNK).reshape(-1, _CHUNK)
+        moments = [np.asarray(_second_moments(blocks, part)) for part in padded]
+        scaled = np.concatenate(moments)[: points.size] * gains**2
+        scaled = np.nan_to_num(scaled, nan=1e300, posinf=1e300)
+        with np.errstate(divide="ignore"):
+            return np.log(np.max(np.abs(np.linalg.eigvals(scaled)), axis=1))
+
+    is_map = isinstance(cell, AbstractMap)
+    poles = np.linalg.eigvals(np.asarray(blocks.A))
+    return np.exp(highest_on_line(log_radius, poles, 1.0 if is_map else 0.0, is_map)[0] / 2)
