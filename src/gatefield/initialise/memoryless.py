@@ -79,13 +79,21 @@ def elman_gain(activation: str, biases: Any, variance: float, edge: float) -> fl
     def excess(log_extra: float) -> float:
         extra = np.exp(log_extra)
         square, slope = moments(activation, means, variance + extra)
+        if square == 0:
+            # Far below their threshold: then rectified units respond with less than their slope.
+            return math.inf
         return np.log(extra / square * slope) - 2 * np.log(edge)
 
     low, high = np.log(1e-12), np.log(_LARGEST)
     if not excess(low) < 0 < excess(high):
+        remedy = {
+            "tanh": "Choose another, or make the inputs weaker.",
+            "relu": "It is stationary under positive biases and inputs at radii below 1 only, and "
+            "under negative biases alone at rest only. Choose a smaller value, or no biases.",
+        }
         raise NumericalFailureError(
-            f"value = {edge:g}: no gain of an Elman network ({activation}) has this spectral "
-            "radius with these inputs and biases. Choose another, or make the inputs weaker."
+            f"value = {edge:g}: no gain gives an Elman network ({activation}) this spectral radius "
+            f"with these inputs and biases. {remedy[activation]}"
         )
     root: Any = brentq(excess, low, high, xtol=1e-12)
     extra = math.exp(root)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,8 @@ from scipy.special import ndtri
 
 from gatefield.cells import AbstractCell, ElmanRNN
 from gatefield.core.checks import as_number, check_choice, check_count, check_seed
-from gatefield.core.errors import refuse
-from gatefield.initialise.driven import check_scalar, moving_gain, static_gain
+from gatefield.core.errors import OutsideDomainWarning, refuse
+from gatefield.initialise.driven import check_scalar, gain_at_start, moving_gain, static_gain
 from gatefield.initialise.kinds import (
     Kind,
     check_time,
@@ -21,7 +22,7 @@ from gatefield.initialise.kinds import (
     made,
 )
 from gatefield.initialise.memoryless import elman_gain
-from gatefield.initialise.sources import Source, sources_of
+from gatefield.initialise.sources import sources_of
 from gatefield.initialise.zero_state import gain_at_zero
 
 _PYTORCH = 1 / math.sqrt(3)
@@ -33,6 +34,7 @@ def critical_cell(
     *,
     value: float | None = None,
     quantity: str = "leading_edge",
+    at: str | None = None,
     inputs: Any = None,
     weight_variance: float | None = None,
     seed: int = 0,
@@ -45,6 +47,10 @@ def critical_cell(
     :math:`g_g = (1 - f)/(i o) = 2` for the LSTM without biases, :math:`g_h = 2` for the gated RNN.
     Otherwise it is the root of what theory predicts for the state that the biases or inputs make.
 
+    Up to the edge of stability the zero state is also where a network without inputs and biases
+    ends. Beyond it the two are different things: at the radius 1.3 of the RNN the gain is 1.3 for
+    the zero state, which no network stays in, and 2.665 for the chaotic one. ``at`` says which.
+
     Parameters
     ----------
     kind
@@ -54,9 +60,14 @@ def critical_cell(
         that of flows and for the exponent.
     quantity
         "leading_edge": largest modulus (maps) or rightmost real part (flows) of the Jacobian's
-        spectrum, in the state that theory predicts; "lyapunov": the largest exponent, per step or
-        time constant. Where the state moves these are two things: the exponent decides whether
-        perturbations grow.
+        spectrum; "lyapunov": the largest exponent, per step or time constant, of the state that the
+        network settles in. Where the state moves these are two things: the exponent decides
+        whether perturbations grow.
+    at
+        The state whose leading edge is meant. "start": zero, where modules start, also where biases
+        of the candidate move on from it. "state": what theory says that the network settles in, a
+        fixed point or a moving state. By default "start" without inputs and biases of the
+        candidate, and "state" with them.
     inputs
         What drives the cell: `InputStatistics` with ``weight_variance``, or by drive a
         `gf.GaussianInput`, a constant, or a tuple of inputs.
@@ -80,11 +91,18 @@ def critical_cell(
     NumericalFailureError
         If no gain has the value.
 
+    Warns
+    -----
+    OutsideDomainWarning
+        If the value is beyond the edge of stability, there are inputs or biases of the candidate,
+        and ``at`` was not given.
+
     Assumptions
     -----------
     N to infinity; the leading edge of N units scatters by some :math:`N^{-1/2}`. At the zero state
-    the gains of the gates and of the input play no part. A rectified network is linear where it is
-    not driven: its gain is :math:`\sqrt 2` times the radius at any state of either sign.
+    the gains of the input play no part, nor do those of the gates unless the candidate is biased.
+    A rectified network is linear where it is not driven: its gain is :math:`\sqrt 2` times the
+    radius at any state of either sign.
 
     References
     ----------
@@ -97,39 +115,46 @@ def critical_cell(
     seed = check_seed(seed)
     cell = made(known, parameters, 1.0)
     sources = sources_of(cell, inputs, weight_variance)
-    gain = _gain(known, cell, parameters, sources, target, quantity, seed)
-    return made(known, parameters, gain)
-
-
-def _gain(
-    kind: Kind,
-    cell: AbstractCell,
-    parameters: dict[str, Any],
-    sources: list[Source],
-    target: float,
-    quantity: str,
-    seed: int,
-) -> float:
-    as_edge = kind.is_map and quantity == "lyapunov"
-    edge = math.exp(target) if as_edge else target
-    critical = 1.0 if kind.is_map else 0.0
-    # Beyond its edge a fixed point does not tell the exponent of the state that the network is in.
-    settles = quantity == "leading_edge" or edge <= critical
-    if settles and not sources and is_silent(kind, cell):
-        return gain_at_zero(cell, edge)
-    if isinstance(cell, ElmanRNN):
-        mean = sum(source.input.mean for source in sources)
-        variance = sum(source.input.variance for source in sources)
-        return elman_gain(cell.activation, cell.bias + mean, variance, edge)
-    check_scalar(cell)
-    start = gain_at_zero(cell, max(edge, critical))
+    silent = not sources and is_silent(known, cell)
+    state = _state_meant(at, quantity, inputs, silent=silent)
+    edge = math.exp(target) if known.is_map and quantity == "lyapunov" else target
+    beyond = edge > (1.0 if known.is_map else 0.0)
+    if at is None and beyond and state == "state" and quantity == "leading_edge":
+        message = (
+            f"value = {target:g} lies beyond the edge of stability: it is met in the state that "
+            "the network settles in under its biases or inputs. At zero, where it starts, the "
+            "leading edge is another. Pass at='state', or at='start'."
+        )
+        warnings.warn(message, OutsideDomainWarning, stacklevel=2)
 
     def make(gain: float) -> AbstractCell:
-        return made(kind, parameters, gain)
+        return made(known, parameters, gain)
 
-    if settles and all(source.input.is_static for source in sources):
-        return static_gain(make, sources, edge, start)
-    return moving_gain(make, sources, target, quantity, start, seed=seed)
+    # Beyond its edge a fixed point does not tell what the state is like that the network is in.
+    if silent and (state == "start" or not beyond):
+        return make(gain_at_zero(cell, edge))
+    if isinstance(cell, ElmanRNN) and state == "state":
+        mean = sum(source.input.mean for source in sources)
+        variance = sum(source.input.variance for source in sources)
+        return make(elman_gain(cell.activation, cell.bias + mean, variance, edge))
+    begin = gain_at_zero(cell, max(edge, 1.0 if known.is_map else 0.0))
+    if state == "start":
+        return make(gain_at_start(make, edge, begin))
+    check_scalar(cell)
+    if not beyond and all(source.input.is_static for source in sources):
+        return make(static_gain(make, sources, edge, begin))
+    return make(moving_gain(make, sources, target, quantity, begin, seed=seed))
+
+
+def _state_meant(at: str | None, quantity: str, inputs: Any, *, silent: bool) -> str:
+    if at is None:
+        return "start" if silent and quantity == "leading_edge" else "state"
+    check_choice("at", at, ("start", "state"))
+    if at == "start" and quantity == "lyapunov":
+        refuse("at", at, "'state' or None for 'lyapunov'", "An exponent is of a state that lasts.")
+    if at == "start" and inputs is not None:
+        refuse("at", at, "'state' or None with inputs", "At once they move a network from zero.")
+    return at
 
 
 def marginal_cell(
@@ -138,19 +163,23 @@ def marginal_cell(
     units: int,
     horizon: float,
     shortest: float = 2.0,
+    times: str = "log-normal",
     growth: float = 0.0,
     seed: int = 0,
     **parameters: Any,
 ) -> AbstractCell:
     r"""Return a cell of many time scales: biases that keep the state, at the edge of stability.
 
-    The argument x of the gate that keeps the state is spread over units, a Gaussian whose 10 and 90
-    per cent quantiles make the shortest and the longest gate time,
+    The argument x of the gate that keeps the state is spread over units, so that the time t in
+    which a unit alone forgets is, with :math:`x(t) = -\ln(e^{1/t} - 1)` (flows: ln(t - 1)),
 
-    .. math:: x \sim N(m, s^2), \quad m \pm 1.2816\, s = x(\mathrm{horizon}), x(\mathrm{shortest}),
-        \quad x(t) = -\ln(e^{1/t} - 1),
+    .. math:: \text{log-normal: } x \sim N(m, s^2), \quad
+        m \pm 1.2816\, s = x(\mathrm{horizon}), x(\mathrm{shortest}); \qquad
+        \text{uniform: } t \sim U(\mathrm{shortest}, \mathrm{horizon}).
 
-    (for flows :math:`x(t) = \ln(t - 1)`), so that gate times are close to log-normal. x is the
+    A unit that forgets within t shows an input s steps later with the weight exp(-s/t)/t, which is
+    largest for t = s: uniform times serve every lag up to the horizon alike, log-normal ones every
+    order of magnitude, so that few units are as slow as the horizon. x is the
     GRU's b_z, the LSTM's b_f and -b_i (its input gate is tied, i = 1 - f), and -beta_z of the gated
     RNN. The candidate's gain then puts the leading edge where perturbations grow by ``growth``
     e-folds over the horizon: on the edge of stability by default, where the keeping gate drops out,
@@ -170,8 +199,10 @@ def marginal_cell(
     units
         Number of units N, for which biases are drawn.
     horizon, shortest
-        90 and 10 per cent quantiles of the time in which a unit alone forgets, in steps (maps) or
-        time constants (flows).
+        Of the time in which a unit alone forgets, in steps (maps) or time constants (flows): 90 and
+        10 per cent quantiles of log-normal times, the largest and the smallest of uniform ones.
+    times
+        "log-normal" or "uniform".
     growth
         e-folds that the leading edge gains over the horizon, at the zero state. Negative values
         need a spectrum below its slowest unit, and are mostly refused.
@@ -206,12 +237,16 @@ def marginal_cell(
     if not shortest < horizon:
         refuse("shortest", shortest, f"less than the horizon {horizon:g}", "Lengthen the horizon.")
     growth = as_number("growth", growth)
-    ends = logit_of_time([shortest, horizon], known.is_map)
-    mean = float(np.mean(ends))
-    spread = float((ends[1] - ends[0]) / (2 * ndtri(1 - _TAIL)))
+    check_choice("times", times, ("log-normal", "uniform"))
     _check_free(known, parameters)
-    noise = np.random.default_rng([seed, units]).standard_normal(units)
-    drawn = {name: sign * (mean + spread * noise) for name, sign in known.memory}
+    rng = np.random.default_rng([seed, units])
+    if times == "uniform":
+        kept = logit_of_time(rng.uniform(shortest, horizon, units), known.is_map)
+    else:
+        ends = logit_of_time([shortest, horizon], known.is_map)
+        spread = (ends[1] - ends[0]) / (2 * ndtri(1 - _TAIL))
+        kept = np.mean(ends) + spread * rng.standard_normal(units)
+    drawn = {name: sign * kept for name, sign in known.memory}
     cell = made(known, {**parameters, **drawn}, 1.0)
     if not is_silent(known, cell):
         given = {name: getattr(cell, name) for name in known.candidate}

@@ -36,8 +36,12 @@ def sources_of(cell: AbstractCell, inputs: Any, weight_variance: float | None) -
     Raises
     ------
     InvalidInputError
-        For a drive that the cell does not have, other inputs, or statistics without the variance.
+        For a drive that the cell does not have, other inputs, statistics without the variance, or
+        the variance without statistics.
     """
+    if weight_variance is not None and not isinstance(inputs, InputStatistics):
+        remedy = "Other inputs are what a unit receives: they know no weights."
+        refuse("weight_variance", weight_variance, "None without InputStatistics", remedy)
     if inputs is None:
         return []
     if isinstance(inputs, InputStatistics):

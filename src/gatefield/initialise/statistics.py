@@ -25,8 +25,8 @@ class InputStatistics(eqx.Module):
     mean, variance
         Of each feature over time and samples, (features,).
     correlation_time
-        Time in steps over which the features' correlation falls to 1/e; infinity if they are
-        constant in time.
+        Time over which the features' correlation falls to 1/e, in steps (of a flow in time
+        constants: `held`); infinity if they are constant in time.
 
     Raises
     ------
@@ -101,6 +101,52 @@ class InputStatistics(eqx.Module):
         """Number of features."""
         return self.mean.size
 
+    def held(self, dt: float) -> InputStatistics:
+        r"""Return the statistics of the same data in a flow's time, each step held for dt.
+
+        Data of correlation :math:`\rho^{|k|}` between steps, held, have the noise power
+
+        .. math:: \int C(t)\, dt = dt \sum_k \rho^{|k|} = dt\, \frac{1 + \rho}{1 - \rho},
+            \qquad \rho = e^{-1/\mathrm{correlation\ time}},
+
+        (C falls linearly from one multiple of dt to the next), and noise of exponential correlation
+        has 2 tau. Power is what a unit slower than its input averages over, so that
+
+        .. math:: \tau = \frac{dt}{2}\, \frac{1 + \rho}{1 - \rho} .
+
+        For long correlations this is dt times their number of steps, for white data dt/2.
+
+        Parameters
+        ----------
+        dt
+            Time for which a step is held, in the flow's time constants.
+
+        Returns
+        -------
+        InputStatistics
+            Its correlation time is in time constants; what is constant stays so.
+
+        Raises
+        ------
+        InvalidInputError
+            If dt is not positive.
+
+        Assumptions
+        -----------
+        Units slow beside dt: the variance of a linear unit :math:`\dot x = -a x + I` under white
+        data is :math:`\tau/(a(1 + a\tau))` here, and for steps of Euler's method, exactly,
+        :math:`dt^2/(1 - (1 - a\,dt)^2)`, which is larger by a dt of itself.
+        """
+        dt = as_number("dt", dt, positive=True)
+        # coth(1/(2 T)) is (1 + rho)/(1 - rho), without its loss of digits at long times.
+        time = dt / 2 / math.tanh(0.5 / self.correlation_time) if self.moves else math.inf
+        return InputStatistics(self.mean, self.variance, time)
+
+    @property
+    def moves(self) -> bool:
+        """Whether the features vary in time, rather than from unit to unit alone."""
+        return math.isfinite(self.correlation_time)
+
     def drives(self, cell: AbstractCell, weight_variance: float) -> Drives:
         """Return what every drive of a layer receives through random input weights.
 
@@ -134,7 +180,7 @@ class InputStatistics(eqx.Module):
         scale = as_number("weight_variance", weight_variance, nonnegative=True)
         varying = scale * float(self.variance.sum())
         static = scale * float(np.sum(self.mean**2))
-        if math.isinf(self.correlation_time):
+        if not self.moves:
             varying, static = 0.0, static + varying
         parts = []
         if varying > 0:
