@@ -171,17 +171,17 @@ def leading_edge(module):
         return np.linalg.eigvals(np.asarray(flow_jacobian(module))).real.max()
 
 
-# The rightmost eigenvalue of normal matrices of 150 is 0.983 +- 0.044 of their gain (100 draws of
-# NumPy's), here 1/2; that of an orthogonal one is within 2 pi / 150 of the angle zero.
-@pytest.mark.parametrize(
-    ("law", "tolerance"),
-    [pytest.param("normal", 0.07, id="normal"), pytest.param("orthogonal", 5e-4, id="orthogonal")],
-)
-def test_the_modules_own_leading_edge_is_the_target(law, tolerance):
-    module = built(n=150)
+def test_the_modules_own_leading_edge_for_targets():
+    """The eigenvalues of h are -1/2 + (target + 1/2) times those of the couplings."""
+    module = built(n=60)
     for value in (0.0, 0.1):
-        found = ge.critical(module, key=KEY, value=value, couplings=law, alpha_z=3.0)
-        assert leading_edge(found) == pytest.approx(value, abs=tolerance)
+        found = ge.critical(module, key=KEY, value=value, alpha_z=3.0)
+        assert float(found.g_h) == pytest.approx(4 * (value + 0.5), rel=1e-12)
+        couplings = np.asarray(found.J_h)
+        # Entries of variance 1 / N, whose mean square is known to sqrt(2) / N.
+        assert 60 * np.mean(couplings**2) == pytest.approx(1.0, abs=4 * np.sqrt(2) / 60)
+        expected = -0.5 + (value + 0.5) * np.linalg.eigvals(couplings).real.max()
+        assert leading_edge(found) == pytest.approx(expected, abs=1e-10)
         assert (float(found.alpha_z), float(found.alpha_r)) == (3.0, 1.0)
 
 

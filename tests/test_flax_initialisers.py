@@ -76,20 +76,26 @@ def state():
     return np.random.default_rng(3).standard_normal(N)
 
 
-# Angles of an orthogonal matrix are spaced by 2 pi / N: the edge is met up to the square of that.
-# The outermost eigenvalue of normal matrices of 150 is 1.041 +- 0.027 of their gain (100 draws of
-# NumPy's).
-@pytest.mark.parametrize(
-    ("law", "tolerance"),
-    [pytest.param("normal", 0.12, id="normal"), pytest.param("orthogonal", 2e-3, id="orthogonal")],
-)
+def candidate_block(module, name):
+    """Return the couplings of the candidate, in our order of rows and columns."""
+    cell: Any = gx.from_flax(module).layers[0].network
+    return cell.coupling({"SimpleCell": "h", "GRUCell": "n"}.get(name, "g"))
+
+
 @pytest.mark.parametrize("name", CELLS)
-def test_the_modules_own_spectral_radius_is_the_target(name, law, tolerance):
+def test_the_modules_own_spectrum_for_a_target(name):
+    """Of units alike each eigenvalue is kept + (target - kept) times one of the couplings' own."""
     module = made(name)
     biases = {"GRUCell": {"bias_z": 1.0}, "SimpleCell": {}}.get(name, {"bias_f": 1.0})
-    found = gx.critical_(module, rngs=nnx.Rngs(1), value=0.9, couplings=law, **biases)
-    assert found is module
-    assert spectral_radius(module, name) == pytest.approx(0.9, abs=tolerance)
+    kept = 1 / (1 + np.exp(-1.0)) if biases else 0.0
+    # (1 - z) r of the GRU, i o of the LSTM.
+    strength = {"SimpleCell": 1.0, "GRUCell": (1 - kept) / 2}.get(name, 0.25)
+    assert gx.critical_(module, rngs=nnx.Rngs(1), value=0.9, **biases) is module
+    unit = candidate_block(module, name) * strength / (0.9 - kept)
+    # Entries of variance 1 / N, whose mean square is known to sqrt(2) / N.
+    assert N * np.mean(unit**2) == pytest.approx(1.0, abs=4 * np.sqrt(2) / N)
+    expected = np.abs(kept + (0.9 - kept) * np.linalg.eigvals(unit)).max()
+    assert spectral_radius(module, name) == pytest.approx(expected, rel=1e-10)
 
 
 def test_update_gate_of_the_gru_keeps_and_its_reset_gate_shuts(state):
@@ -272,15 +278,20 @@ def test_recipes_of_long_memory_spread_the_bias_that_keeps(name):
     assert 1 <= times.min() and times.max() <= 49
     # Uniform: mean 25, standard deviation 48 / sqrt(12).
     assert abs(times.mean() - 25) < 4 * 48 / np.sqrt(12 * N)
-    gx.marginal_(module, key=KEY, horizon=100.0, shortest=3.0)
+    gx.marginal_(module, key=KEY, horizon=100.0, shortest=3.0, couplings="orthogonal")
     logs = np.log(-1 / np.log(1 / (1 + np.exp(-keeping()))))
     spread = (np.log(100) - np.log(3)) / 2.563
     found = np.quantile(logs, [0.1, 0.9])
     # Errors of 10 and 90 per cent quantiles of 150 normal numbers, 1.71 / sqrt(N) of their spread.
     error = 4 * 1.71 * spread / np.sqrt(N)
     np.testing.assert_allclose(found, np.log([3.0, 100.0]), rtol=0, atol=error)
-    # Units of ten steps and more respond by a tenth and less: the edge scatters by as little.
-    assert spectral_radius(module, name) == pytest.approx(1.0, abs=0.02)
+    # At the edge g_n <r^2>^(1/2) = 1 and g_g <o^2>^(1/2) = 1, where r = o = 1/2.
+    block = candidate_block(module, name)
+    np.testing.assert_allclose(block @ block.T, 4 * np.eye(N), rtol=0, atol=1e-11)
+    gx.marginal_(module, key=KEY, horizon=100.0, shortest=3.0, times="uniform")
+    times = -1 / np.log(1 / (1 + np.exp(-keeping())))
+    assert 3 <= times.min() and times.max() <= 100
+    assert abs(times.mean() - 51.5) < 4 * 97 / np.sqrt(12 * N)
 
 
 def test_orthogonal_blocks_and_designs_are_written():

@@ -217,6 +217,26 @@ def test_refusals(case):
         call()
 
 
+def test_data_count_its_steps_and_the_cell_its_time(monkeypatch):
+    """Steps of dt that do not know of each other have the noise power dt, times their variance."""
+    given = {}
+
+    def noted(kind, **options):
+        given.update(options, kind=kind)
+        return gf.GatedRNN(3.5)
+
+    monkeypatch.setattr("gatefield.bridge.recipe_cells.critical_cell", noted)
+    module = bridge.GatedRNN(FEATURES, 8, dt=0.2, tau_z=0.5)
+    # Alternating data: the correlation of neighbours is not positive, as of white ones.
+    x = torch.tensor([[1.0, -1.0, 2.0], [-1.0, 1.0, -2.0]] * 50)
+    assert bridge.critical_(module, inputs=x, input_gain=0.3, generator=generator(0)) is module
+    np.testing.assert_allclose(given["inputs"].variance, [1.0, 1.0, 4.0], rtol=1e-12)
+    assert 2 * given["inputs"].correlation_time == pytest.approx(0.2, rel=1e-12)
+    assert given["weight_variance"] == pytest.approx(0.09 / FEATURES, rel=1e-12)
+    assert (given["kind"], given["quantity"], given["tau_z"]) == ("gated", "lyapunov", 0.5)
+    assert module.g_h.item() == 3.5
+
+
 @pytest.mark.parametrize("tau", ["tau_z", "tau_r"])
 def test_time_constants_below_its_step_are_not_written(tau):
     module = bridge.GatedRNN(2, 3, dt=0.1)

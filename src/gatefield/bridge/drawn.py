@@ -1,39 +1,36 @@
-"""Weights of a cell for one module of JAX, drawn and checked before anything is written."""
+"""Weights for the layers of a module of any framework, checked and drawn before any is written."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gatefield.cells import GRU, LSTM, AbstractCell, ElmanRNN, GatedRNN
+from gatefield.cells import AbstractCell
 from gatefield.cells.base import check_cell
 from gatefield.core.checks import as_number, check_choice, check_names, concrete
 from gatefield.core.errors import refuse
 from gatefield.core.types import HostArray
+from gatefield.initialise import bias_names
 from gatefield.initialise.couplings import COUPLINGS, draw_couplings
+from gatefield.initialise.kinds import KINDS
 
-CELLS: dict[str, type[AbstractCell]] = {
-    "RNN": ElmanRNN,
-    "GRU": GRU,
-    "LSTM": LSTM,
-    "gated": GatedRNN,
-}
-"""The cell that each kind of module computes."""
+InputGain = float | Mapping[str, float] | None
+"""Gain of the input weights, one for all drives or by drive; None for the class's own weights."""
 
 
 class Slots(NamedTuple):
-    """What a module has room for.
+    """What one layer of a module has room for, in one direction.
 
     Attributes
     ----------
     kind, units, features
         "RNN", "GRU", "LSTM" or "gated"; number of units N and of features.
     parameters
-        The cell's parameters that the module stores, with their shapes.
+        The cell's parameters that the layer stores, with their shapes.
     without
         What to do where a bias is wanted that it does not store.
     fixed
@@ -44,6 +41,8 @@ class Slots(NamedTuple):
         Variance and law, "uniform" or "normal", of an input weight as the module's class draws it.
     dt
         Time of one step.
+    name, depth
+        What messages call it; how many layers are below.
     """
 
     kind: str
@@ -51,15 +50,22 @@ class Slots(NamedTuple):
     features: int
     parameters: Mapping[str, tuple[int, ...]]
     without: str
-    fixed: Mapping[str, str]
+    fixed: Mapping[str, Any]
     kept: Mapping[str, Any]
     own_variance: float
     own_law: str
     dt: float = 1.0
+    name: str = "the module"
+    depth: int = 0
+
+    @property
+    def cell(self) -> type[AbstractCell]:
+        """The class of cell that the layer computes."""
+        return KINDS[self.kind].cell
 
     def input_gains(self, given: Any) -> dict[str, float]:
         """Return the gains of the input weights that are given, by drive."""
-        drives = CELLS[self.kind].drive_names
+        drives = self.cell.drive_names
         if given is None:
             return {}
         if not isinstance(given, Mapping):
@@ -69,6 +75,11 @@ class Slots(NamedTuple):
             name: as_number(f"input_gain of {name!r}", gain, nonnegative=True)
             for name, gain in given.items()
         }
+
+
+def biases_of(kind: str) -> dict[str, str]:
+    """Return the parameter of a kind's cell that is the bias of each field."""
+    return bias_names(KINDS[kind].cell())
 
 
 class Weights(NamedTuple):
@@ -105,15 +116,55 @@ def generator_of(key: Any) -> np.random.Generator:
     return np.random.default_rng(data.ravel().tolist())
 
 
+def weights_by(
+    recipe: Callable[..., tuple[Sequence[AbstractCell], InputGain]],
+    slots: Sequence[Slots],
+    generator: np.random.Generator,
+    *,
+    couplings: str,
+    input_gain: InputGain,
+    **options: Any,
+) -> list[Weights]:
+    """Return the weights of the layers of a module, of the cells that a recipe makes for them.
+
+    Parameters
+    ----------
+    recipe
+        One of `gatefield.bridge.recipe_cells`.
+    slots
+        The layers of one module, in the order in which they are drawn.
+    generator
+        The source of random numbers: recipes draw from it first, then one layer after the other.
+    couplings, input_gain
+        As in `draw_weights`.
+    **options
+        Those of the recipe.
+
+    Raises
+    ------
+    InvalidInputError, NumericalFailureError
+        As the recipe, and as `draw_weights`; what needs no solution is checked before it.
+    """
+    check_choice("couplings", couplings, COUPLINGS)
+    slots[0].input_gains(input_gain)
+    cells, gains = recipe(slots, generator, input_gain, **options)
+    for each, cell in zip(slots, cells, strict=True):
+        check_fits(each, cell)
+    return [
+        draw_weights(each, cell, generator, couplings=couplings, input_gain=gains)
+        for each, cell in zip(slots, cells, strict=True)
+    ]
+
+
 def draw_weights(
     slots: Slots,
-    cell: Any,
+    cell: AbstractCell,
     generator: np.random.Generator,
     *,
     couplings: str = "normal",
-    input_gain: float | Mapping[str, float] | None = None,
+    input_gain: InputGain = None,
 ) -> Weights:
-    r"""Draw the weights of a module from a cell.
+    r"""Draw the weights of a layer from a cell that fits it.
 
     .. math:: J^a_{ij} \text{ of variance } \mathrm{gain}_a^2 / N, \qquad
         W^a_{ij} \text{ of variance } \mathrm{input\_gain}^2 / \mathrm{features}
@@ -121,9 +172,9 @@ def draw_weights(
     Parameters
     ----------
     slots
-        What the module has room for.
+        What the layer has room for.
     cell
-        A cell of the module's kind; parameters of shape (N,) are per unit.
+        A cell of the layer's kind; parameters of shape (N,) are per unit.
     generator
         The source of random numbers: couplings are drawn first, in the order of the fields.
     couplings
@@ -136,14 +187,7 @@ def draw_weights(
     -------
     Weights
         In double precision.
-
-    Raises
-    ------
-    InvalidInputError
-        For a cell of another kind, parameters of another shape, or a bias that the module lacks.
     """
-    check_fits(slots, cell)
-    check_choice("couplings", couplings, COUPLINGS)
     gains = slots.input_gains(input_gain)
     drawn = draw_couplings(cell, slots.units, generator, couplings)
     inputs = {}
@@ -161,15 +205,19 @@ def draw_weights(
 
 
 def check_fits(slots: Slots, cell: Any) -> AbstractCell:
-    """Return a cell that the module can be, refuse others."""
-    known = CELLS[slots.kind]
-    if not isinstance(check_cell(cell), known):
-        remedy = f"The module is of kind {slots.kind}."
-        refuse("cell", cell, f"a gatefield.{known.__name__}", remedy)
+    """Return a cell that the layer can be, refuse others."""
+    if not isinstance(check_cell(cell), slots.cell):
+        remedy = f"{slots.name} is of kind {slots.kind}."
+        refuse("cell", cell, f"a gatefield.{slots.cell.__name__}", remedy)
     own = vars(cell)
     for name, value in slots.fixed.items():
         if own[name] != value:
             refuse(f"cell.{name}", own[name], f"{value!r}, as the module's", "Make them agree.")
+    shortest = min([1.0, *(float(np.min(own[name])) for name in own if name.startswith("tau"))])
+    # Half precision rounds the time constants of a module by as much as 2^-8.
+    if slots.dt > shortest * (1 + 2**-8):
+        remedy = "Euler's method needs a shorter step: build the module with a smaller dt."
+        refuse("module.dt", slots.dt, f"at most {shortest:g}, the cell's shortest time", remedy)
     for name, value in own.items():
         if isinstance(value, str):
             continue
@@ -177,7 +225,7 @@ def check_fits(slots: Slots, cell: Any) -> AbstractCell:
         allowed = [(), (slots.units,)] if stored is None else [(), stored]
         if np.shape(value) not in allowed:
             expected = " or ".join(map(str, dict.fromkeys(allowed)))
-            remedy = f"The module has {slots.units} units."
+            remedy = f"{slots.name} has {slots.units} units."
             refuse(f"cell.{name}.shape", np.shape(value), expected, remedy)
         if stored is None and name.startswith("bias") and np.any(np.asarray(value) != 0):
             refuse(f"cell.{name}", value, "0, since the module has no such bias", slots.without)

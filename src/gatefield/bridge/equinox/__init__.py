@@ -4,11 +4,11 @@ from gatefield.bridge.equinox.gated import GatedRNN
 from gatefield.bridge.equinox.initialisers import (
     chrono,
     critical,
+    from_cell,
     from_design,
     marginal,
     orthogonal,
 )
-from gatefield.bridge.equinox.modules import from_cell
 from gatefield.bridge.equinox.read import from_equinox
 
 __all__ = [

@@ -1,17 +1,69 @@
-"""Initialisers for modules of Equinox: each returns a new module, since modules are immutable."""
+"""Initialisers of Equinox's modules: each returns a new module, since modules are immutable."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import equinox as eqx
 
 from gatefield.bridge import recipe_cells
-from gatefield.bridge.drawn import draw_weights, generator_of
+from gatefield.bridge.drawn import generator_of, weights_by
 from gatefield.bridge.equinox.modules import slots_of, with_weights
+from gatefield.cells import AbstractCell
+from gatefield.initialise import Design, DesignSolution
 
 Module = TypeVar("Module", bound=eqx.Module)
+
+
+def from_cell(
+    module: Module,
+    cell: AbstractCell,
+    *,
+    key: Any,
+    couplings: str = "normal",
+    input_gain: float | Mapping[str, float] | None = None,
+) -> Module:
+    r"""Return a module of Equinox with a cell's couplings and biases; the given one stays.
+
+    .. math:: (W_{hh}^a)_{ij} \text{ of variance } \mathrm{gain}_a^2 / N, \qquad
+        (W_{ih}^a)_{ij} \text{ of variance } \mathrm{input\_gain}^2 / \mathrm{features}
+
+    Parameters
+    ----------
+    module
+        An equinox.nn.GRUCell, equinox.nn.LSTMCell or `GatedRNN` of this package, with biases or
+        without; its precision is kept.
+    cell
+        A cell of the module's kind. Parameters of shape (N,) are per unit.
+    key
+        A key of JAX; same key, same weights, whatever the module's precision.
+    couplings
+        "normal", "orthogonal" or "uniform", all of the same variance.
+    input_gain
+        Gain of the input weights, which are normal, one for all drives or by drive; those of drives
+        that are not named are as in Equinox, uniform on :math:`\pm 1/\sqrt N`.
+
+    Returns
+    -------
+    equinox.Module
+        Of the module's class.
+
+    Raises
+    ------
+    InvalidInputError
+        For another module, a cell of another kind, biases where the module has none, or a key
+        without a value: initialisers run on the host, outside of jit.
+
+    Assumptions
+    -----------
+    Equinox orders the gates r, z, n and i, f, g, o, as PyTorch does, and its z keeps the state.
+    `bias` is the sum of PyTorch's two but for the GRU's `bias_n`, PyTorch's b_hn, which the reset
+    gate multiplies.
+    """
+    return _initialised(
+        module, recipe_cells.given, key, couplings=couplings, input_gain=input_gain, cell=cell
+    )
 
 
 def critical(
@@ -20,31 +72,26 @@ def critical(
     key: Any,
     value: float | None = None,
     quantity: str | None = None,
+    at: str | None = None,
     inputs: Any = None,
     couplings: str = "normal",
     input_gain: float | Mapping[str, float] | None = None,
+    seed: int = 0,
     **parameters: Any,
 ) -> Module:
-    r"""Return a module at the edge of stability, or at a distance from it.
+    """Return a module at the edge of stability, or at a distance from it.
 
-    Without inputs the spectral radius of the Jacobian at the zero state is then 1: g_n = 2 for a
-    GRU and g_g = 2 for an LSTM without biases. The gated RNN's g_h is 2 without biases.
+    Its cell is that of `gatefield.initialise.critical_cell`, which has the equations and whose
+    options are those that are not named here. Time constants of a `GatedRNN` stay unless given.
 
     Parameters
     ----------
     module, key, couplings, input_gain
-        As in `from_cell`.
-    value, quantity
-        The target: "leading_edge", the spectral radius of the Jacobian of one step (of
-        `GatedRNN` the flow's rightmost real part), or "lyapunov", the largest exponent per step (or
-        time constant). By default the edge of stability: radius 1 at the zero state without
-        ``inputs``, exponent 0 with them.
+        As in `from_cell`; with ``inputs`` the input gain is one number.
+    quantity
+        By default "leading_edge" without inputs, and "lyapunov" with them.
     inputs
-        What the module will read: `InputStatistics`, or data (T, features) or (samples, T,
-        features). They enter by the input weights that are drawn.
-    **parameters
-        Further parameters of the cell: biases, the gates' gains. Time constants of a `GatedRNN`
-        stay as they are.
+        What the module reads: `InputStatistics`, or data (T, features) or (samples, T, features).
 
     Returns
     -------
@@ -58,21 +105,21 @@ def critical(
 
     Assumptions
     -----------
-    N to infinity; a network of N units scatters about the value by some :math:`N^{-1/2}`. Called on
-    the host, outside of jit.
+    N to infinity; with inputs, features enough for units to be driven independently.
     """
-    slots, generator = slots_of(module), generator_of(key)
-    cell = recipe_cells.critical(
-        slots,
-        generator,
+    return _initialised(
+        module,
+        recipe_cells.critical,
+        key,
+        couplings=couplings,
+        input_gain=input_gain,
         value=value,
         quantity=quantity,
+        at=at,
         inputs=inputs,
-        input_gain=input_gain,
+        seed=seed,
         parameters=parameters,
     )
-    drawn = draw_weights(slots, cell, generator, couplings=couplings, input_gain=input_gain)
-    return with_weights(module, slots, drawn)
 
 
 def marginal(
@@ -81,24 +128,23 @@ def marginal(
     key: Any,
     horizon: float,
     shortest: float = 2.0,
+    times: str = "log-normal",
     growth: float = 0.0,
     couplings: str = "normal",
     input_gain: float | Mapping[str, float] | None = None,
     **parameters: Any,
 ) -> Module:
-    """Return a module of long memory: update-gate biases of many time scales, at the edge.
+    """Return a module of long memory by its update gate, at the edge of stability.
+
+    Its cell is that of `gatefield.initialise.marginal_cell`, which has the equations and whose
+    options are those that are not named here.
 
     Parameters
     ----------
     module, key, couplings, input_gain
-        As in `from_cell`.
+        As in `from_cell`; the key also draws the biases.
     horizon, shortest
-        90 and 10 per cent quantiles of the time in which a unit alone forgets, in steps, of a
-        `GatedRNN` too (each is dt of its time; both are longer than 1 / dt there).
-    growth
-        e-folds by which perturbations of the zero state grow over the horizon.
-    **parameters
-        Further parameters of the cell: other biases, and the gates' gains (1 by default).
+        In steps, of a `GatedRNN` too (each is dt of its time; both are longer than 1 / dt there).
 
     Returns
     -------
@@ -107,20 +153,21 @@ def marginal(
 
     Raises
     ------
-    InvalidInputError, NumericalFailureError
+    InvalidInputError
         As `from_cell` and `marginal_cell`.
     """
-    slots, generator = slots_of(module), generator_of(key)
-    cell = recipe_cells.marginal(
-        slots,
-        generator,
+    return _initialised(
+        module,
+        recipe_cells.marginal,
+        key,
+        couplings=couplings,
+        input_gain=input_gain,
         horizon=horizon,
         shortest=shortest,
+        times=times,
         growth=growth,
         parameters=parameters,
     )
-    drawn = draw_weights(slots, cell, generator, couplings=couplings, input_gain=input_gain)
-    return with_weights(module, slots, drawn)
 
 
 def chrono(
@@ -132,16 +179,17 @@ def chrono(
     input_gain: float | Mapping[str, float] | None = None,
     **parameters: Any,
 ) -> Module:
-    """Return a module with chrono biases: forgetting times uniform between 2 and the horizon.
+    """Return a module with chrono biases; its other biases are zero.
+
+    Its cell is that of `gatefield.initialise.chrono_cell`, whose options are those that are not
+    named here.
 
     Parameters
     ----------
     module, key, couplings, input_gain
-        As in `from_cell`.
+        As in `from_cell`; the key also draws the biases.
     horizon
-        T_max in steps, the longest dependency that is expected; above 2 (of a `GatedRNN`, 2 / dt).
-    **parameters
-        Further parameters of the cell; gains are 1/sqrt(3) by default, those of Equinox.
+        In steps, above 2; of a `GatedRNN` above 2 / dt.
 
     Returns
     -------
@@ -151,16 +199,17 @@ def chrono(
     Raises
     ------
     InvalidInputError
-        As `from_cell` and `gatefield.initialise.recipes.chrono_cell`.
-
-    References
-    ----------
-    Tallec and Ollivier, arXiv:1804.11188.
+        As `from_cell` and `chrono_cell`.
     """
-    slots, generator = slots_of(module), generator_of(key)
-    cell = recipe_cells.chrono(slots, generator, horizon=horizon, parameters=parameters)
-    drawn = draw_weights(slots, cell, generator, couplings=couplings, input_gain=input_gain)
-    return with_weights(module, slots, drawn)
+    return _initialised(
+        module,
+        recipe_cells.chrono,
+        key,
+        couplings=couplings,
+        input_gain=input_gain,
+        horizon=horizon,
+        parameters=parameters,
+    )
 
 
 def orthogonal(
@@ -171,16 +220,16 @@ def orthogonal(
     input_gain: float | Mapping[str, float] | None = None,
     **parameters: Any,
 ) -> Module:
-    """Return a module whose recurrent matrix of each gate is orthogonal, times a gain.
+    """Return a module whose recurrent block of each gate is orthogonal; biases are zero.
 
     Parameters
     ----------
     module, key, input_gain
         As in `from_cell`.
     gain
-        Of every gate's matrix; of a `GatedRNN`, whose couplings have gain 1, g_h is twice this.
+        Of all blocks; of a `GatedRNN`, whose couplings have gain 1, g_h is twice this.
     **parameters
-        Further parameters of the cell; biases are zero by default.
+        Further parameters of the cell, such as biases.
 
     Returns
     -------
@@ -196,15 +245,20 @@ def orthogonal(
     ----------
     Saxe, McClelland and Ganguli, arXiv:1312.6120.
     """
-    slots, generator = slots_of(module), generator_of(key)
-    cell = recipe_cells.orthogonal(slots, gain=gain, parameters=parameters)
-    drawn = draw_weights(slots, cell, generator, couplings="orthogonal", input_gain=input_gain)
-    return with_weights(module, slots, drawn)
+    return _initialised(
+        module,
+        recipe_cells.orthogonal,
+        key,
+        couplings="orthogonal",
+        input_gain=input_gain,
+        gain=gain,
+        parameters=parameters,
+    )
 
 
 def from_design(
     module: Module,
-    design: Any,
+    design: Design | DesignSolution,
     *,
     key: Any,
     solution: int = 0,
@@ -212,20 +266,20 @@ def from_design(
     couplings: str = "normal",
     input_gain: float | Mapping[str, float] | None = None,
 ) -> Module:
-    """Return a module with the cell of a design, its biases drawn where the design spreads them.
+    """Return a module with a solution of `gf.design`.
 
     Parameters
     ----------
     module, key, couplings, input_gain
-        As in `from_cell`.
+        As in `from_cell`; the key also draws biases that are spread over units.
     design
-        What `gf.design` returns, or one of its solutions.
+        From `gf.design`, or one of its solutions.
     solution
         Which of its solutions, from 0, the best one.
     inputs
-        What the module will read: `InputStatistics` or data. The input weights then get the
-        variance at which each drive has the second moment that it had in the design; only for a
-        `Design`, which knows its inputs.
+        What the module reads: `InputStatistics` or data. The input weights then get the variance at
+        which each drive has the second moment that it had in the design. Only for a `Design`, which
+        knows its inputs.
 
     Returns
     -------
@@ -237,9 +291,19 @@ def from_design(
     InvalidInputError
         As `from_cell`, and for what is no design.
     """
-    slots, generator = slots_of(module), generator_of(key)
-    cell, gains = recipe_cells.designed(
-        slots, generator, design, solution=solution, inputs=inputs, input_gain=input_gain
+    return _initialised(
+        module,
+        recipe_cells.designed,
+        key,
+        couplings=couplings,
+        input_gain=input_gain,
+        design=design,
+        solution=solution,
+        inputs=inputs,
     )
-    drawn = draw_weights(slots, cell, generator, couplings=couplings, input_gain=gains)
+
+
+def _initialised(module: Module, recipe: Callable[..., Any], key: Any, **options: Any) -> Module:
+    slots = slots_of(module)
+    (drawn,) = weights_by(recipe, [slots], generator_of(key), **options)
     return with_weights(module, slots, drawn)

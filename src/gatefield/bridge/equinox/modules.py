@@ -1,74 +1,22 @@
-"""`from_cell`: the one writer, which draws a cell's couplings into a module of Equinox."""
+"""The modules of Equinox: what they have room for, and the same modules with other weights."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gatefield.bridge.drawn import Slots, Weights, draw_weights, generator_of
+from gatefield.bridge.drawn import Slots, Weights, biases_of
 from gatefield.bridge.equinox.gated import PARAMETERS, GatedRNN
 from gatefield.bridge.weights import ROWS
-from gatefield.cells import AbstractCell
 from gatefield.core.errors import refuse
 
-Module = TypeVar("Module", bound=eqx.Module)
-
-KINDS: dict[type, str] = {eqx.nn.GRUCell: "GRU", eqx.nn.LSTMCell: "LSTM", GatedRNN: "gated"}
+CLASSES: dict[type, str] = {eqx.nn.GRUCell: "GRU", eqx.nn.LSTMCell: "LSTM", GatedRNN: "gated"}
 """The kind of each class of module that is known."""
-
-
-def from_cell(
-    module: Module,
-    cell: AbstractCell,
-    *,
-    key: Any,
-    couplings: str = "normal",
-    input_gain: float | Mapping[str, float] | None = None,
-) -> Module:
-    r"""Return a module of Equinox with a cell's couplings and biases; the given one stays.
-
-    .. math:: (W_{hh}^a)_{ij} \text{ of variance } \mathrm{gain}_a^2 / N, \qquad
-        (W_{ih}^a)_{ij} \text{ of variance } \mathrm{input\_gain}^2 / \mathrm{features}
-
-    Parameters
-    ----------
-    module
-        An equinox.nn.GRUCell, equinox.nn.LSTMCell or `GatedRNN` of this package, with biases or
-        without; its precision is kept.
-    cell
-        A cell of the module's kind. Parameters of shape (N,) are per unit.
-    key
-        A key of JAX; same key, same weights, whatever the module's precision.
-    couplings
-        "normal", "orthogonal" or "uniform", all of the same variance.
-    input_gain
-        Gain of the input weights, which are normal, one for all drives or by drive; those of drives
-        that are not named are as in Equinox, uniform on :math:`\pm 1/\sqrt N`.
-
-    Returns
-    -------
-    equinox.Module
-        Of the module's class.
-
-    Raises
-    ------
-    InvalidInputError
-        For another module, a cell of another kind, or biases where the module has none.
-
-    Assumptions
-    -----------
-    Equinox orders the gates r, z, n and i, f, g, o, as PyTorch does, and its z keeps the state.
-    `bias` is the sum of PyTorch's two but for the GRU's `bias_n`, PyTorch's b_hn, which the reset
-    gate multiplies.
-    """
-    slots, generator = slots_of(module), generator_of(key)
-    drawn = draw_weights(slots, cell, generator, couplings=couplings, input_gain=input_gain)
-    return with_weights(module, slots, drawn)
 
 
 def slots_of(module: Any) -> Slots:
@@ -88,14 +36,14 @@ def slots_of(module: Any) -> Slots:
         shapes |= parameters
         parameters |= {"tau_z": (), "tau_r": ()}
         fixed = {"input_gating": module.input_gating}
-        kept = {"alpha_z": 1.0, "alpha_r": 1.0, "tau_z": module.tau_z, "tau_r": module.tau_r}
+        kept = {"tau_z": module.tau_z, "tau_r": module.tau_r}
     else:
         fields = ROWS[kind]
         rows = len(fields) * n
         shapes: dict[str, tuple[int, ...]] = {"weight_ih": (rows, features), "weight_hh": (rows, n)}
         parameters = {}
         if module.use_bias:
-            parameters = {f"bias_{field}": (n,) for field in fields}
+            parameters = dict.fromkeys(biases_of(kind).values(), (n,))
             shapes["bias"] = (rows,)
             if kind == "GRU":
                 parameters["bias_hn"] = shapes["bias_n"] = (n,)
@@ -130,7 +78,8 @@ def with_weights(module: Any, slots: Slots, drawn: Weights) -> Any:
         new["weight_hh"] = np.concatenate([drawn.couplings[field] for field in fields])
         new["weight_ih"] = np.concatenate([drawn.inputs[field] for field in fields])
         if drawn.parameters:
-            biases = [drawn.parameters[f"bias_{field}"] for field in fields]
+            names = biases_of(slots.kind)
+            biases = [drawn.parameters[names[field]] for field in fields]
             new["bias"] = np.concatenate(biases)
             if slots.kind == "GRU":
                 new["bias_n"] = drawn.parameters["bias_hn"]
@@ -138,7 +87,7 @@ def with_weights(module: Any, slots: Slots, drawn: Weights) -> Any:
 
 
 def _with_time_constants(module: GatedRNN, drawn: Weights) -> GatedRNN:
-    # They are no leaves of the tree: a new module takes them, and checks dt.
+    # They are no leaves of the tree: a new module takes them.
     with jax.enable_x64(True):
         return GatedRNN(
             module.input_size,
@@ -160,12 +109,12 @@ def _replaced(module: Any, new: Mapping[str, Any]) -> Any:
 
 
 def _kind_of(module: Any) -> str:
-    for known, kind in KINDS.items():
+    for known, kind in CLASSES.items():
         if isinstance(module, known):
             return kind
     remedy = "Other cells are unknown."
     if isinstance(module, eqx.Module):
-        known = tuple(KINDS)
+        known = tuple(CLASSES)
         leaves = jax.tree_util.tree_leaves_with_path(
             module, is_leaf=lambda part: isinstance(part, known)
         )

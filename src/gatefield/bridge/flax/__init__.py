@@ -3,11 +3,11 @@
 from gatefield.bridge.flax.initialisers import (
     chrono_,
     critical_,
+    from_cell_,
     from_design_,
     marginal_,
     orthogonal_,
 )
-from gatefield.bridge.flax.modules import from_cell_
 from gatefield.bridge.flax.read import from_flax
 
 __all__ = [

@@ -1,13 +1,72 @@
-"""Initialisers for modules of Flax nnx, in place."""
+"""Initialisers of Flax's nnx modules, in place."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from gatefield.bridge import recipe_cells
-from gatefield.bridge.drawn import draw_weights, generator_of
+from gatefield.bridge.drawn import generator_of, weights_by
 from gatefield.bridge.flax.modules import key_of, slots_of, write_
+from gatefield.cells import AbstractCell
+from gatefield.initialise import Design, DesignSolution
+
+
+def from_cell_(
+    module: Any,
+    cell: AbstractCell,
+    *,
+    key: Any = None,
+    rngs: Any = None,
+    couplings: str = "normal",
+    input_gain: float | Mapping[str, float] | None = None,
+) -> Any:
+    r"""Write a cell into a module of Flax nnx, in place: couplings of its gains, and its biases.
+
+    .. math:: J^a_{ij} \text{ of variance } \mathrm{gain}_a^2 / N, \qquad
+        W^a_{ij} \text{ of variance } \mathrm{input\_gain}^2 / \mathrm{features}
+
+    Parameters
+    ----------
+    module
+        A flax.nnx.SimpleCell, GRUCell, LSTMCell or OptimizedLSTMCell, or a flax.nnx.RNN of one; its
+        precision is kept.
+    cell
+        A cell of the module's kind. Parameters of shape (N,) are per unit.
+    key, rngs
+        A key of JAX, or flax.nnx.Rngs, of which the next key of "params" is taken: one of the two.
+        Same key, same weights, whatever the module's precision.
+    couplings
+        "normal", "orthogonal" or "uniform", all of the same variance.
+    input_gain
+        Gain of the input weights, which are normal, one for all drives or by drive; 1 by default,
+        as Flax's own.
+
+    Returns
+    -------
+    flax.nnx.Module
+        The module itself.
+
+    Raises
+    ------
+    InvalidInputError
+        For another module, a cell of another kind, a bias that the module has not, or a key without
+        a value: initialisers run on the host, outside of jit. Nothing is written then.
+
+    Assumptions
+    -----------
+    Flax orders the gates r, z, n and i, f, g, o, and its z keeps the state. Its GRUCell has no bias
+    b_hn, though its documentation shows one.
+    """
+    return _initialised(
+        module,
+        recipe_cells.given,
+        key,
+        rngs,
+        couplings=couplings,
+        input_gain=input_gain,
+        cell=cell,
+    )
 
 
 def critical_(
@@ -17,29 +76,26 @@ def critical_(
     rngs: Any = None,
     value: float | None = None,
     quantity: str | None = None,
+    at: str | None = None,
     inputs: Any = None,
     couplings: str = "normal",
     input_gain: float | Mapping[str, float] | None = None,
+    seed: int = 0,
     **parameters: Any,
 ) -> Any:
-    r"""Put a module at the edge of stability, or at a distance from it.
+    """Put a module at the edge of stability, or at a distance from it, in place.
 
-    Without inputs the spectral radius of the Jacobian at the zero state is 1: the gain is 1 for a
-    SimpleCell, g_n = 2 for a GRU and g_g = 2 for an LSTM without biases.
+    Its cell is that of `gatefield.initialise.critical_cell`, which has the equations and whose
+    options are those that are not named here.
 
     Parameters
     ----------
     module, key, rngs, couplings, input_gain
-        As in `from_cell_`.
-    value, quantity
-        The target: "leading_edge", the spectral radius of the Jacobian of one step, or
-        "lyapunov", the largest exponent per step. By default the edge of stability: radius 1 at
-        the zero state without ``inputs``, exponent 0 with them.
+        As in `from_cell_`; with ``inputs`` the input gain is one number.
+    quantity
+        By default "leading_edge" without inputs, and "lyapunov" with them.
     inputs
-        What the module will read: `InputStatistics`, or data (T, features) or (samples, T,
-        features). They enter by the input weights that are drawn.
-    **parameters
-        Further parameters of the cell: biases, the gates' gains.
+        What the module reads: `InputStatistics`, or data (T, features) or (samples, T, features).
 
     Returns
     -------
@@ -53,21 +109,22 @@ def critical_(
 
     Assumptions
     -----------
-    N to infinity; a network of N units scatters about the value by some :math:`N^{-1/2}`. Called on
-    the host, outside of jit.
+    N to infinity; with inputs, features enough for units to be driven independently.
     """
-    slots, generator = slots_of(module), generator_of(key_of(key, rngs))
-    cell = recipe_cells.critical(
-        slots,
-        generator,
+    return _initialised(
+        module,
+        recipe_cells.critical,
+        key,
+        rngs,
+        couplings=couplings,
+        input_gain=input_gain,
         value=value,
         quantity=quantity,
+        at=at,
         inputs=inputs,
-        input_gain=input_gain,
+        seed=seed,
         parameters=parameters,
     )
-    drawn = draw_weights(slots, cell, generator, couplings=couplings, input_gain=input_gain)
-    return write_(module, drawn)
 
 
 def marginal_(
@@ -77,23 +134,23 @@ def marginal_(
     rngs: Any = None,
     horizon: float,
     shortest: float = 2.0,
+    times: str = "log-normal",
     growth: float = 0.0,
     couplings: str = "normal",
     input_gain: float | Mapping[str, float] | None = None,
     **parameters: Any,
 ) -> Any:
-    """Give a module long memory: update-gate biases of many time scales, at the edge.
+    """Give a module long memory by its update gate, at the edge of stability, in place.
+
+    Its cell is that of `gatefield.initialise.marginal_cell`, which has the equations and whose
+    options are those that are not named here.
 
     Parameters
     ----------
     module, key, rngs, couplings, input_gain
-        As in `from_cell_`.
+        As in `from_cell_`; the key also draws the biases.
     horizon, shortest
-        90 and 10 per cent quantiles of the time in which a unit alone forgets, in steps.
-    growth
-        e-folds by which perturbations of the zero state grow over the horizon.
-    **parameters
-        Further parameters of the cell: other biases, and the gates' gains (1 by default).
+        In steps.
 
     Returns
     -------
@@ -102,20 +159,22 @@ def marginal_(
 
     Raises
     ------
-    InvalidInputError, NumericalFailureError
+    InvalidInputError
         As `from_cell_` and `marginal_cell`.
     """
-    slots, generator = slots_of(module), generator_of(key_of(key, rngs))
-    cell = recipe_cells.marginal(
-        slots,
-        generator,
+    return _initialised(
+        module,
+        recipe_cells.marginal,
+        key,
+        rngs,
+        couplings=couplings,
+        input_gain=input_gain,
         horizon=horizon,
         shortest=shortest,
+        times=times,
         growth=growth,
         parameters=parameters,
     )
-    drawn = draw_weights(slots, cell, generator, couplings=couplings, input_gain=input_gain)
-    return write_(module, drawn)
 
 
 def chrono_(
@@ -128,16 +187,17 @@ def chrono_(
     input_gain: float | Mapping[str, float] | None = None,
     **parameters: Any,
 ) -> Any:
-    """Give a module chrono biases: forgetting times uniform between 2 and the horizon.
+    """Give a module chrono biases, in place; its other biases are zero.
+
+    Its cell is that of `gatefield.initialise.chrono_cell`, whose options are those that are not
+    named here.
 
     Parameters
     ----------
     module, key, rngs, couplings, input_gain
-        As in `from_cell_`.
+        As in `from_cell_`; the key also draws the biases.
     horizon
-        T_max in steps, the longest dependency that is expected; above 2.
-    **parameters
-        Further parameters of the cell; gains are 1/sqrt(3) by default, those of PyTorch.
+        In steps, above 2.
 
     Returns
     -------
@@ -147,16 +207,18 @@ def chrono_(
     Raises
     ------
     InvalidInputError
-        As `from_cell_` and `gatefield.initialise.recipes.chrono_cell`.
-
-    References
-    ----------
-    Tallec and Ollivier, arXiv:1804.11188.
+        As `from_cell_` and `chrono_cell`.
     """
-    slots, generator = slots_of(module), generator_of(key_of(key, rngs))
-    cell = recipe_cells.chrono(slots, generator, horizon=horizon, parameters=parameters)
-    drawn = draw_weights(slots, cell, generator, couplings=couplings, input_gain=input_gain)
-    return write_(module, drawn)
+    return _initialised(
+        module,
+        recipe_cells.chrono,
+        key,
+        rngs,
+        couplings=couplings,
+        input_gain=input_gain,
+        horizon=horizon,
+        parameters=parameters,
+    )
 
 
 def orthogonal_(
@@ -168,16 +230,16 @@ def orthogonal_(
     input_gain: float | Mapping[str, float] | None = None,
     **parameters: Any,
 ) -> Any:
-    """Make the recurrent matrix of each gate of a module orthogonal, times a gain.
+    """Make the recurrent block of each gate orthogonal, in place; biases are zero.
 
     Parameters
     ----------
     module, key, rngs, input_gain
         As in `from_cell_`.
     gain
-        Of every gate's matrix.
+        Of all blocks.
     **parameters
-        Further parameters of the cell; biases are zero by default.
+        Further parameters of the cell, such as biases.
 
     Returns
     -------
@@ -193,15 +255,21 @@ def orthogonal_(
     ----------
     Saxe, McClelland and Ganguli, arXiv:1312.6120.
     """
-    slots, generator = slots_of(module), generator_of(key_of(key, rngs))
-    cell = recipe_cells.orthogonal(slots, gain=gain, parameters=parameters)
-    drawn = draw_weights(slots, cell, generator, couplings="orthogonal", input_gain=input_gain)
-    return write_(module, drawn)
+    return _initialised(
+        module,
+        recipe_cells.orthogonal,
+        key,
+        rngs,
+        couplings="orthogonal",
+        input_gain=input_gain,
+        gain=gain,
+        parameters=parameters,
+    )
 
 
 def from_design_(
     module: Any,
-    design: Any,
+    design: Design | DesignSolution,
     *,
     key: Any = None,
     rngs: Any = None,
@@ -210,20 +278,20 @@ def from_design_(
     couplings: str = "normal",
     input_gain: float | Mapping[str, float] | None = None,
 ) -> Any:
-    """Write the cell of a design into a module, its biases drawn where the design spreads them.
+    """Write a solution of `gf.design` into a module, in place.
 
     Parameters
     ----------
     module, key, rngs, couplings, input_gain
-        As in `from_cell_`.
+        As in `from_cell_`; the key also draws biases that are spread over units.
     design
-        What `gf.design` returns, or one of its solutions.
+        From `gf.design`, or one of its solutions.
     solution
         Which of its solutions, from 0, the best one.
     inputs
-        What the module will read: `InputStatistics` or data. The input weights then get the
-        variance at which each drive has the second moment that it had in the design; only for a
-        `Design`, which knows its inputs.
+        What the module reads: `InputStatistics` or data. The input weights then get the variance at
+        which each drive has the second moment that it had in the design. Only for a `Design`, which
+        knows its inputs.
 
     Returns
     -------
@@ -235,9 +303,22 @@ def from_design_(
     InvalidInputError
         As `from_cell_`, and for what is no design.
     """
-    slots, generator = slots_of(module), generator_of(key_of(key, rngs))
-    cell, gains = recipe_cells.designed(
-        slots, generator, design, solution=solution, inputs=inputs, input_gain=input_gain
+    return _initialised(
+        module,
+        recipe_cells.designed,
+        key,
+        rngs,
+        couplings=couplings,
+        input_gain=input_gain,
+        design=design,
+        solution=solution,
+        inputs=inputs,
     )
-    drawn = draw_weights(slots, cell, generator, couplings=couplings, input_gain=gains)
+
+
+def _initialised(
+    module: Any, recipe: Callable[..., Any], key: Any, rngs: Any, **options: Any
+) -> Any:
+    slots, generator = slots_of(module), generator_of(key_of(key, rngs))
+    (drawn,) = weights_by(recipe, [slots], generator, **options)
     return write_(module, drawn)

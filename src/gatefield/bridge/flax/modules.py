@@ -1,22 +1,21 @@
-"""`from_cell_`: the one writer, which draws a cell's couplings into a module of Flax nnx."""
+"""The modules of Flax nnx: what they have room for, and weights written into them."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gatefield.bridge.drawn import Slots, Weights, draw_weights, generator_of
+from gatefield.bridge.drawn import Slots, Weights, biases_of
 from gatefield.bridge.weights import ROWS
-from gatefield.cells import AbstractCell
 from gatefield.core.errors import refuse
 from gatefield.core.types import HostArray
 
-KINDS = {"SimpleCell": "RNN", "GRUCell": "GRU", "LSTMCell": "LSTM", "OptimizedLSTMCell": "LSTM"}
+CLASSES = {"SimpleCell": "RNN", "GRUCell": "GRU", "LSTMCell": "LSTM", "OptimizedLSTMCell": "LSTM"}
 """The kind of each class of flax.nnx that is known."""
 
 _POINTS = np.array([-3.0, -1.0, -0.2, 0.0, 0.4, 1.5, 4.0], np.float32)
@@ -32,57 +31,6 @@ class Places(NamedTuple):
     couplings: tuple[tuple[Any, tuple[str, ...]], ...]
     inputs: tuple[tuple[Any, tuple[str, ...]], ...]
     biases: tuple[tuple[Any, tuple[str, ...]], ...]
-
-
-def from_cell_(
-    module: Any,
-    cell: AbstractCell,
-    *,
-    key: Any = None,
-    rngs: Any = None,
-    couplings: str = "normal",
-    input_gain: float | Mapping[str, float] | None = None,
-) -> Any:
-    r"""Write a cell into a module of Flax nnx, in place: couplings of its gains, and its biases.
-
-    .. math:: J^a_{ij} \text{ of variance } \mathrm{gain}_a^2 / N, \qquad
-        W^a_{ij} \text{ of variance } \mathrm{input\_gain}^2 / \mathrm{features}
-
-    Parameters
-    ----------
-    module
-        A flax.nnx.SimpleCell, GRUCell, LSTMCell or OptimizedLSTMCell, or a flax.nnx.RNN of one; its
-        precision is kept.
-    cell
-        A cell of the module's kind. Parameters of shape (N,) are per unit.
-    key, rngs
-        A key of JAX, or flax.nnx.Rngs, of which the next key of "params" is taken: one of the two.
-        Same key, same weights, whatever the module's precision.
-    couplings
-        "normal", "orthogonal" or "uniform", all of the same variance.
-    input_gain
-        Gain of the input weights, which are normal, one for all drives or by drive; 1 by default,
-        as Flax's own.
-
-    Returns
-    -------
-    flax.nnx.Module
-        The module itself.
-
-    Raises
-    ------
-    InvalidInputError
-        For another module, a cell of another kind, or a bias that the module has not. Nothing is
-        written then.
-
-    Assumptions
-    -----------
-    Flax orders the gates r, z, n and i, f, g, o, and its z keeps the state. Its GRUCell has no bias
-    b_hn, though its documentation shows one.
-    """
-    slots, generator = slots_of(module), generator_of(key_of(key, rngs))
-    drawn = draw_weights(slots, cell, generator, couplings=couplings, input_gain=input_gain)
-    return write_(module, drawn)
 
 
 def key_of(key: Any, rngs: Any) -> Any:
@@ -103,9 +51,9 @@ def key_of(key: Any, rngs: Any) -> Any:
 def cell_of(module: Any) -> tuple[Any, str]:
     """Return the cell that a module is or runs, and its kind."""
     nnx: Any = sys.modules.get("flax.nnx")
-    known = () if nnx is None else tuple(getattr(nnx, name) for name in KINDS)
+    known = () if nnx is None else tuple(getattr(nnx, name) for name in CLASSES)
     inner = module.cell if nnx is not None and isinstance(module, nnx.RNN) else module
-    for each, kind in zip(known, KINDS.values(), strict=bool(known)):
+    for each, kind in zip(known, CLASSES.values(), strict=bool(known)):
         if isinstance(inner, each):
             return inner, kind
     parts = []
@@ -113,7 +61,7 @@ def cell_of(module: Any) -> tuple[Any, str]:
         found = [(path, part) for path, part in nnx.iter_graph(inner) if isinstance(part, known)]
         parts = [".".join(["module", *map(str, path)]) for path, _ in found]
     remedy = f"Pass one of its parts: {', '.join(parts)}." if parts else "Other cells are unknown."
-    expected = f"a flax.nnx.{', '.join(KINDS)}, or an RNN of one"
+    expected = f"a flax.nnx.{', '.join(CLASSES)}, or an RNN of one"
     refuse("module", f"a {type(inner).__name__}", expected, remedy)
 
 
@@ -146,18 +94,13 @@ def slots_of(module: Any) -> Slots:
         kind=kind,
         units=n,
         features=features,
-        parameters=dict.fromkeys(bias_names(kind), (n,)),
+        parameters=dict.fromkeys(biases_of(kind).values(), (n,)),
         without="Flax's GRUCell multiplies no bias by its reset gate: leave bias_hn at zero.",
         fixed=fixed,
         kept={},
         own_variance=1 / features,
         own_law="normal",
     )
-
-
-def bias_names(kind: str) -> tuple[str, ...]:
-    """Return the cell's parameter for the bias of each field, in the order of the fields."""
-    return ("bias",) if kind == "RNN" else tuple(f"bias_{field}" for field in ROWS[kind])
 
 
 def places_of(cell: Any, kind: str) -> Places:
@@ -184,7 +127,7 @@ def write_(module: Any, drawn: Weights) -> Any:
     """Write weights into a module, in its own precision, and return it."""
     cell, kind = cell_of(module)
     places = places_of(cell, kind)
-    names = dict(zip(ROWS[kind], bias_names(kind), strict=True))
+    names = biases_of(kind)
     new: list[tuple[Any, HostArray]] = []
     for part, source in ((places.couplings, drawn.couplings), (places.inputs, drawn.inputs)):
         for variable, fields in part:

@@ -8,12 +8,15 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from gatefield.bridge.torch.compared import chrono_, orthogonal_
-from gatefield.bridge.torch.critical import critical_
-from gatefield.bridge.torch.from_design import from_design_
-from gatefield.bridge.torch.marginal import marginal_
+from gatefield.bridge.torch.initialisers import (
+    chrono_,
+    critical_,
+    from_cell_,
+    from_design_,
+    marginal_,
+    orthogonal_,
+)
 from gatefield.bridge.torch.read import from_torch
-from gatefield.bridge.torch.write import from_cell_
 
 if TYPE_CHECKING:
     from gatefield.bridge.torch.gated import GatedRNN

@@ -1,4 +1,4 @@
-"""The recurrent layers of a module of PyTorch as views into its weights, gate by gate."""
+"""The recurrent layers of a module of PyTorch: what they have room for, and views to write by."""
 
 from __future__ import annotations
 
@@ -6,34 +6,28 @@ import sys
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from gatefield.bridge.drawn import Slots, Weights, biases_of
 from gatefield.bridge.weights import ROWS, Shape
 from gatefield.core.checks import check_count
 from gatefield.core.errors import refuse
 
 GATED = "gatefield.bridge.torch.gated"
+_RESET = {"reset": "after"}  # after the product, as PyTorch does
 _GATED_NUMBERS = ("g_h", "alpha_z", "alpha_r", "beta_h", "beta_z", "beta_r")
 
 
 class Block(NamedTuple):
-    """One layer in one direction: views into the module's own tensors, by the names of its cell.
+    """One layer in one direction: what it has room for, and views into the module's own tensors.
 
     ``couplings`` and ``inputs`` are by field, ``parameters`` by the cell's parameter (empty without
-    biases); ``zeroed`` are PyTorch's second biases. ``fixed`` are parameters of the cell that the
-    module's class decides, ``dt`` is the time of one step.
+    biases); ``zeroed`` are PyTorch's second biases.
     """
 
-    kind: str
-    name: str
-    depth: int
-    reverse: bool
-    units: int
-    features: int
+    slots: Slots
     couplings: Mapping[str, Any]
     inputs: Mapping[str, Any]
     parameters: Mapping[str, Any]
     zeroed: tuple[Any, ...]
-    fixed: Mapping[str, Any]
-    dt: float
 
 
 def torch_of(module: Any) -> Any:
@@ -84,10 +78,25 @@ def _chosen(found: list[Block], layers: Any) -> list[Block]:
         check_count("layers", depth, at_least=0)
         for depth in (layers if isinstance(layers, (list, tuple, set, range)) else [layers])
     }
-    depths = {block.depth for block in found}
+    depths = {block.slots.depth for block in found}
     if not wanted or not wanted <= depths:
         refuse("layers", layers, f"depths among {sorted(depths)}", "They count from 0.")
-    return [block for block in found if block.depth in wanted]
+    return [block for block in found if block.slots.depth in wanted]
+
+
+def write_(blocks: list[Block], drawn: list[Weights], torch: Any) -> None:
+    """Write weights into the module's tensors, in their own precision and on their own device."""
+    with torch.no_grad():
+        for block, weights in zip(blocks, drawn, strict=True):
+            for views, values in (
+                (block.couplings, weights.couplings),
+                (block.inputs, weights.inputs),
+                (block.parameters, weights.parameters),
+            ):
+                for name, tensor in views.items():
+                    tensor.copy_(torch.tensor(values[name]))
+            for tensor in block.zeroed:
+                tensor.zero_()
 
 
 def _kind_of(module: Any, torch: Any) -> tuple[str, bool]:
@@ -133,40 +142,52 @@ def _block(module: Any, kind: str, bias: bool, depth: int, reverse: bool, end: s
     parameters, zeroed = {}, []
     if bias:
         first, second = (rows(getattr(module, part + end)) for part in ("bias_ih", "bias_hh"))
-        parameters = {"bias" if kind == "RNN" else f"bias_{a}": first[a] for a in fields}
+        names = biases_of(kind)
+        parameters = {names[field]: first[field] for field in fields}
         if kind == "GRU":
             # The one second bias that is no mere summand: the reset gate multiplies it.
             parameters["bias_hn"] = second.pop("n")
         zeroed = list(second.values())
+    fixed = _RESET if kind == "GRU" else {}
+    if kind == "RNN":
+        fixed = {"activation": module.nonlinearity}
+    slots = _slots(kind, n, features, parameters, fixed)
+    name = f"layer {depth}" + ", reverse" * reverse
     return Block(
-        kind=kind,
-        name=f"layer {depth}" + ", reverse" * reverse,
-        depth=depth,
-        reverse=reverse,
-        units=n,
-        features=features,
+        slots=slots._replace(name=name, depth=depth),
         couplings=rows(recurrent),
         inputs=rows(received),
         parameters=parameters,
         zeroed=tuple(zeroed),
-        fixed={"activation": module.nonlinearity} if kind == "RNN" else {},
-        dt=1.0,
     )
 
 
 def _gated(module: Any) -> Block:
-    names = (*_GATED_NUMBERS, "tau_z", "tau_r")
+    times = {name: getattr(module, name) for name in ("tau_z", "tau_r")}
+    parameters = {name: getattr(module, name) for name in _GATED_NUMBERS} | times
+    fixed = {"input_gating": module.input_gating}
+    slots = _slots("gated", module.hidden_size, module.input_size, parameters, fixed)
+    kept = {name: float(time) for name, time in times.items()}
     return Block(
-        kind="gated",
-        name="the gated RNN",
-        depth=0,
-        reverse=False,
-        units=module.hidden_size,
-        features=module.input_size,
+        slots=slots._replace(name="the gated RNN", kept=kept, dt=module.dt),
         couplings={field: getattr(module, f"J_{field}") for field in "hzr"},
         inputs={field: getattr(module, f"W_{field}") for field in "hzr"},
-        parameters={name: getattr(module, name) for name in names},
+        parameters=parameters,
         zeroed=(),
-        fixed={"input_gating": module.input_gating},
-        dt=module.dt,
+    )
+
+
+def _slots(
+    kind: str, n: int, features: int, parameters: Mapping[str, Any], fixed: Mapping[str, Any]
+) -> Slots:
+    return Slots(
+        kind=kind,
+        units=n,
+        features=features,
+        parameters={name: tuple(tensor.shape) for name, tensor in parameters.items()},
+        without="Build the module with bias=True, which this initialisation needs.",
+        fixed=fixed,
+        kept={},
+        own_variance=1 / (3 * n),
+        own_law="uniform",
     )
