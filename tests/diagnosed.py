@@ -50,6 +50,7 @@ def couplings() -> Couplings:
         singular_values=np.ones((len(FIELDS), N)),
         singular_edge=2.5 * ones,
         singular_outliers=np.array([0, 0, 1]),
+        numerical_rank=np.full(len(FIELDS), N),
         effective_rank=2.0 * ones,
         asymmetry=ones,
         reciprocity=0 * ones,
@@ -196,6 +197,9 @@ def ensemble() -> Ensemble:
         predicted={"leading_edge": np.array(0.5), "lyapunov": np.array(0.04)},
         standard_error={"leading_edge": np.array(0.01), "lyapunov": np.array(0.01)},
         measured=one,
+        random_mean={"leading_edge": np.array(0.5), "lyapunov": np.array(0.04)},
+        random_spread={"leading_edge": np.array(0.02), "lyapunov": np.array(0.02)},
+        networks=8,
         structure={"leading_edge": np.array(0.35), "lyapunov": np.array(0.01)},
         finite_size={"leading_edge": np.array(0.1), "lyapunov": np.array(0.1)},
         method="dynamic",
@@ -211,7 +215,9 @@ def ensemble() -> Ensemble:
         bias=np.array(0.5),
         radius_here=np.array(1.0),
         critical_gain=np.array(3.0),
-        critical_lyapunov=np.array(-0.01),
+        critical_error=np.array(0.25),
+        critical_spread=np.array(0.7),
+        critical_state="run",
     )
 
 

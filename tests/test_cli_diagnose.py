@@ -7,7 +7,7 @@ import hashlib
 import json
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import diagnosed
 import numpy as np
@@ -17,6 +17,8 @@ from commands import run as command
 from model_files import FEATURES, saved, weights
 
 import gatefield.cli.diagnose as diagnose_command
+from gatefield.cli.config import DiagnoseConfig
+from gatefield.diagnosis import EFFORTS, STAGES
 
 N = 16
 QUICK = ("--stages", "couplings", "--stages", "biases", "--stages", "run")
@@ -134,9 +136,9 @@ def test_the_table_tells_every_part(files, known, tmp_path):
         "leading edges 0.9 to 1.2 unstable directions: 2",
         "gradients growth -6.93 e-folds over 10 steps back",
         "random nets radius 1 at gain n 2, bias z 0.5",
-        "gain n at edge 1 3 exponent there -0.01",
-        "leading edge 0.85 theory 0.5, structure",
-        "exponent 0.05 theory 0.04, as random",
+        "gain n at the edge 3.00 +- 0.25 exponent 0 of random networks",
+        "leading edge 0.85 random 0.5 +- 0.02, theory 0.5, structure",
+        "exponent 0.05 random 0.04 +- 0.02, theory 0.04, as random",
         "warning, chaos: Lower the gain.",
         "The exponent is 0.05.",
         "Note: All was quick.",
@@ -261,6 +263,12 @@ def test_without_options_everything_is_made(files, known, tmp_path):
     ((_, inputs, options),) = asked
     assert inputs is None and options["stages"] is None and options["effort"] == "normal"
     assert sorted(each.name for each in tmp_path.iterdir()) == ["diagnosis.html", "diagnosis.json"]
+
+
+def test_the_command_knows_every_part_and_effort():
+    fields = DiagnoseConfig.model_fields
+    assert get_args(get_args(fields["stages"].annotation)[0]) == STAGES
+    assert get_args(fields["effort"].annotation) == EFFORTS
 
 
 def test_modules_are_chosen_by_their_prefix(files, known, tmp_path):

@@ -32,6 +32,7 @@ def files(tmp_path_factory) -> Path:
         "wide": np.ones((40, FEATURES + 1)),
         "deep": np.ones((2, 2, 40, FEATURES)),
         "none": np.ones((0, FEATURES)),
+        "brief": np.ones((1, FEATURES)),
         "nan": np.full((40, FEATURES), np.nan),
         "complex": np.ones((40, FEATURES), complex),
         "text": np.full((40, FEATURES), "x"),
@@ -56,7 +57,7 @@ def model_of(files: Path, name: str = "gru") -> str:
     return str(files / f"{name}.safetensors")
 
 
-SHAPE = f"expected (T, {FEATURES}) or (samples, T, {FEATURES}), features of the model. Save what"
+SHAPE = f"expected (T, {FEATURES}) or (samples, T, {FEATURES}), features of the model. Pass what"
 
 
 @pytest.mark.parametrize(
@@ -84,6 +85,7 @@ SHAPE = f"expected (T, {FEATURES}) or (samples, T, {FEATURES}), features of the 
         (["--inputs", "FILES/wide.npy"], f"inputs.shape = (40, 4): {SHAPE}"),
         (["--inputs", "FILES/deep.npy"], f"inputs.shape = (2, 2, 40, 3): {SHAPE}"),
         (["--inputs", "FILES/none.npy"], f"inputs.shape = (0, 3): {SHAPE}"),
+        (["--inputs", "FILES/brief.npy"], "steps of inputs = 1: expected at least 2"),
         (["--inputs", "FILES/nan.npy"], "not finite': expected finite numbers. Check where"),
         (["--inputs", "FILES/complex.npy"], "array of complex128': expected real numbers"),
         (["--inputs", "FILES/text.npy"], "array of <U1': expected real numbers"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ import gatefield as gf
 from gatefield.core.errors import InvalidInputError
 from gatefield.core.results import Status
 from gatefield.diagnosis import STAGES
+from gatefield.diagnosis.gradients import gradients_of
+from gatefield.diagnosis.runs import LayerRun
 from gatefield.networks import Layer
 
 N, FEATURES, STEPS = 24, 3, 60
@@ -71,6 +74,45 @@ def test_gradients_of_uncoupled_units_fall_by_the_slowest(contracting):
     assert found.horizon * np.log(0.9) - 3 < found.growth < found.horizon * np.log(0.9)
     advice = [each for each in contracting[0].layers[0].advice if each.topic == "gradients"]
     assert [each.kind for each in advice] == ["warning"] and "vanish" in advice[0].text
+
+
+def test_gradients_are_means_over_sequences():
+    network = gf.Network.of_couplings(gf.ElmanRNN(), {"h": 0.9 * np.eye(N)})
+    received = np.zeros((2, 200, N))
+    received[1] = 50.0  # tanh' is zero there: this sequence keeps nothing
+    run = LayerRun(network, {"h": received}, np.zeros((2, 201, 1, N)))
+    found, status, notes = gradients_of(run, horizon=200, readouts=16)
+    # The other has half of the readouts: 8 N squares of normal numbers of 16 N.
+    share = np.log(0.5) / 2
+    assert status is Status.OK and found.readouts == 16 and notes == ()
+    np.testing.assert_allclose(
+        found.growth, 200 * np.log(0.9) + share, atol=4 / np.sqrt(2 * 16 * N)
+    )
+    np.testing.assert_allclose(found.rate, np.log(0.9), rtol=1e-6)
+
+
+def test_times_bring_what_they_rest_on():
+    values = np.linspace(-0.9, 0.6, N)
+    stack = gf.LayeredNetwork([layer(gf.ElmanRNN(), {"h": np.diag(values)})])
+    found: Any = gf.diagnose(stack, stages=("timescales",), effort="quick", progress=False)
+    (only,) = found.layers
+    assert [stage.name for stage in only.stages] == ["spectra", "exponents", "timescales"]
+    np.testing.assert_allclose(only.timescales.memory_time, -1 / np.log(0.9), rtol=1e-6)
+
+
+def test_advice_alone_is_about_all_parts(monkeypatch):
+    asked = []
+
+    def noted(subject, wanted, *given, **options):
+        asked.extend(wanted)
+        raise KeyboardInterrupt
+
+    module = importlib.import_module("gatefield.diagnosis.diagnose")  # hidden by the function
+    monkeypatch.setattr(module, "diagnose_layer", noted)
+    stack = gf.LayeredNetwork([layer(gf.ElmanRNN(), {"h": np.zeros((N, N))})])
+    with pytest.raises(KeyboardInterrupt):
+        gf.diagnose(stack, stages=("advice",), progress=False)
+    assert asked == list(STAGES)
 
 
 def test_what_was_not_given_is_said(contracting):
@@ -203,6 +245,8 @@ def test_a_part_that_fails_says_so_and_the_others_go_on():
     assert only.run is None and only.exponents is None
     assert only.stage("run").status is Status.DIVERGED and found.status is Status.DIVERGED
     assert "failed" in only.stage("run").notes[0]
+    assert "Rescale the inputs" in only.stage("run").notes[0]
+    assert "does not look at run, exponents" in only.stage("advice").notes[0]
     assert any(note.startswith("exponents: ") for note in only.notes)
     assert only.part("couplings") is only.couplings
     with pytest.raises(InvalidInputError, match="The run along the inputs failed"):

@@ -122,7 +122,7 @@ def test_points_are_drawn_by_kind():
 def test_the_place_on_the_plane():
     ax = plot_phase_place(diagnosed.ensemble())
     np.testing.assert_array_equal(line(ax, "this layer"), [[2.0, 0.5]])
-    np.testing.assert_array_equal(line(ax, "leading edge 1"), [[3.0, 0.5]])
+    np.testing.assert_array_equal(line(ax, "edge, random networks"), [[3.0, 0.5]])
     np.testing.assert_array_equal(line(ax, "radius 1, theory")[:, 0], [2.0] * 3)
     mesh: Any = ax.collections[0]
     # The radius is half the gain; colours end at a factor e.

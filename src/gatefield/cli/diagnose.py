@@ -20,10 +20,10 @@ from gatefield.cli.config.diagnose import ALL
 from gatefield.cli.diagnosis_page import layer_name, layer_size, page_of
 from gatefield.cli.diagnosis_rows import sections_of
 from gatefield.cli.notes import warnings_as_notes
-from gatefield.core.errors import refuse
 from gatefield.core.results import Status
 from gatefield.core.types import HostArray
 from gatefield.diagnosis import Diagnosis, LayerDiagnosis, diagnose
+from gatefield.diagnosis.runs import checked_inputs
 from gatefield.io import check_writable, provenance, to_plain, whole_file
 from gatefield.networks import LayeredNetwork
 
@@ -31,7 +31,6 @@ SCHEMA = "gatefield.diagnosis/1"
 """Name and version of the JSON file's form; the number rises when a field changes its meaning."""
 
 _STYLES = {"warning": "bold red", "proposal": "bold blue", "remark": "bold"}
-_ARRAYS = (2, 3)  # axes of inputs: one sequence, or several
 
 
 def run(model: str, config: DiagnoseConfig, console: Console | None = None) -> int:
@@ -93,13 +92,7 @@ def _stack(model: str, prefix: str, config: DiagnoseConfig) -> LayeredNetwork:
 def _inputs(path: str, prefixes: Sequence[str], stacks: Sequence[LayeredNetwork]) -> HostArray:
     read = read_array("inputs", path)
     for prefix, stack in zip(prefixes, stacks, strict=True):
-        if read.ndim not in _ARRAYS or read.shape[-1] != stack.features or read.size == 0:
-            features = stack.features
-            expected = (
-                f"(T, {features}) or (samples, T, {features}), features of {prefix or 'the model'}"
-            )
-            remedy = "Save what the module itself reads, the features last."
-            refuse("inputs.shape", read.shape, expected, remedy)
+        checked_inputs(stack, read, prefix or "the model")
     return read
 
 

@@ -28,7 +28,8 @@ CAPTIONS = {
     "of the activity beside the layer's times; the size of a readout's gradient back in time.",
     "place": "The phase plane of the matched random ensemble: radius of the static theory, with "
     "all input taken as constant, and the line where stability ends. A diamond marks the gain at "
-    "which the leading edge would be one along the layer's own inputs.",
+    "which random networks are at the edge of stability: along the layer's own inputs, if they "
+    "vary.",
 }
 """What each of `gatefield.plotting.diagnosis_figures` shows."""
 
@@ -44,7 +45,7 @@ class _Layer(NamedTuple):
     anchor: str
     name: str
     what: str
-    advised: bool
+    nothing: str
     advice: Sequence[Advice]
     figures: Sequence[_Picture]
     sections: Sequence[Section]
@@ -101,12 +102,20 @@ def _layers(prefix: str, diagnosis: Diagnosis, several: bool) -> Iterator[_Layer
             anchor="",
             name=layer_name(prefix, layer, several),
             what=layer_size(layer),
-            advised=any(stage.name == "advice" for stage in layer.stages),
+            nothing=_nothing(layer),
             advice=layer.advice,
             figures=[_picture(name, figure) for name, figure in drawn.items()],
             sections=sections_of(layer),
             notes=layer.notes,
         )
+
+
+def _nothing(layer: LayerDiagnosis) -> str:
+    """Return what stands where a layer has no advice: that parts were not looked at, too."""
+    for stage in layer.stages:
+        if stage.name == "advice":
+            return " ".join(["Nothing was found.", *stage.notes])
+    return "Advice was not asked for."
 
 
 def _picture(name: str, figure: Figure) -> _Picture:

@@ -68,7 +68,10 @@ def _couplings(layer: LayerDiagnosis) -> Iterator[Row]:
         count = int(part.outliers[k])
         radius = _number(np.abs(part.eigenvalues[k, 0]))
         outside = f"{_count(count, 'outlier')}, largest {radius}" if count else "no outliers"
+        rank = int(part.numerical_rank[k])
         bulk = f"bulk {_number(part.bulk_gain[k])}"
+        if rank and part.bulk_gain[k] == 0:
+            bulk = f"of rank {rank}"
         yield Row(f"gain {name}", _number(part.gain[k]), f"{bulk}, {outside}")
 
 
@@ -167,9 +170,10 @@ def _points(layer: LayerDiagnosis) -> Iterator[Row]:
 def _gradients(layer: LayerDiagnosis) -> Iterator[Row]:
     part = layer.gradients
     assert part is not None
-    value = f"{float(part.growth):+.3g} e-folds" if np.isfinite(part.growth) else "not finite"
+    value = f"{float(part.growth):+.3g} e-folds" if np.isfinite(part.growth) else _lost(part.growth)
     yield Row("growth", value, f"over {part.horizon} steps back")
-    yield Row("rate", f"{float(part.rate):+.3g}", "per step, earlier half")
+    rate = f"{float(part.rate):+.3g}" if np.isfinite(part.rate) else _number(part.rate)
+    yield Row("rate", rate, "per step, earlier half")
 
 
 def _ensemble(layer: LayerDiagnosis) -> Iterator[Row]:
@@ -179,15 +183,20 @@ def _ensemble(layer: LayerDiagnosis) -> Iterator[Row]:
     here = f"at {gain} {_short(part.gain)}, {bias} {_short(part.bias)}"
     yield Row("radius", _number(part.radius_here), here)
     if np.isfinite(part.critical_gain):
-        exponent = f"exponent there {_short(part.critical_lyapunov)}"
-        yield Row(f"{gain} at edge 1", _number(part.critical_gain), exponent)
-    for name, predicted in part.predicted.items():
-        if name not in part.measured:
-            continue
-        difference = abs(float(part.structure[name]))
-        verdict = "structure" if difference > float(part.finite_size[name]) else "as random"
-        beside = f"theory {_number(predicted)}, {verdict}"
-        yield Row(_NAMES.get(name, name.replace("_", " ")), _number(part.measured[name]), beside)
+        along = "exponent 0 of random networks" if part.critical_state == "run" else "radius 1"
+        critical = with_error(float(part.critical_gain), float(part.critical_error))
+        yield Row(f"{gain} at the edge", critical, along)
+    for name, measured in part.measured.items():
+        beside = []
+        if name in part.random_mean:
+            limit = float(part.finite_size[name])
+            verdict = "structure" if abs(float(part.structure[name])) > limit else "as random"
+            mean, spread = _number(part.random_mean[name]), _short(part.random_spread[name])
+            beside += [f"random {mean} +- {spread}", verdict]
+        if name in part.predicted:
+            beside.insert(1, f"theory {_number(part.predicted[name])}")
+        label = _NAMES.get(name, name.replace("_", " "))
+        yield Row(label, _number(measured), ", ".join(beside))
 
 
 _Writer = Callable[[LayerDiagnosis], Iterator[Row]]
@@ -212,6 +221,10 @@ def _number(value: float | np.floating | np.ndarray) -> str:
     if np.isinf(number):
         return "unbounded" if number > 0 else "-inf"
     return f"{number:.3g}" if abs(number) < 1e5 else f"{number:.2e}"
+
+
+def _lost(growth: float | np.floating | np.ndarray) -> str:
+    return "all of it" if float(growth) < 0 else _number(growth)
 
 
 def _short(value: float | np.floating | np.ndarray) -> str:

@@ -7,14 +7,19 @@ from typing import Any
 
 import equinox as eqx
 import numpy as np
+from scipy.special import logit
 
+from gatefield.compare import with_error
 from gatefield.core.results import quantity
 from gatefield.core.types import Float, HostArray
+from gatefield.diagnosis.biases import LEVELS, Biases
 from gatefield.diagnosis.couplings import Couplings
+from gatefield.diagnosis.critical import UNITS
 from gatefield.diagnosis.ensemble import Ensemble
 from gatefield.diagnosis.exponents import Exponents
 from gatefield.diagnosis.gates import CLOSED, OPEN, SATURATED, RunStatistics
 from gatefield.diagnosis.gradients import Gradients
+from gatefield.diagnosis.matched import AXES
 from gatefield.diagnosis.part import MapPart
 from gatefield.diagnosis.slow_points import SlowPoints
 from gatefield.diagnosis.timescales import Timescales
@@ -25,8 +30,10 @@ URGENCY = ("warning", "proposal", "remark")
 
 MANY = 0.5  # share of saturated values that is a warning
 FOLDS = 5.0  # e-folds of a gradient's norm, a factor of 150, that are a warning
+_ERRORS = 2.0  # standard errors by which a gain must differ from the layer's own
 _NEAR = 0.05  # of the gain's logarithm: a gain that needs no change
 _ENOUGH = 0.5  # of the sequence's length: a memory that needs no other bias
+_MEDIAN = LEVELS.index(0.5)
 _SLOW = 0.02  # of one: a leading edge that keeps a state for 50 steps
 
 
@@ -97,6 +104,7 @@ def gradient_advice(gradients: Gradients | None) -> Iterator[Advice]:
     if gradients is None or not abs(gradients.growth) > FOLDS:
         return
     growth, horizon = float(gradients.growth), gradients.horizon
+    rate = f"; {gradients.rate:+.3g} e-folds per step in the earlier half"
     vanish = growth < 0
     factor = f"a factor of 10^{growth / np.log(10):.1f}" if np.isfinite(growth) else "all of it"
     verb, effect = (
@@ -109,24 +117,25 @@ def gradient_advice(gradients: Gradients | None) -> Iterator[Advice]:
         "gradients",
         f"Gradients {verb}: over {horizon} steps their norm changes by {growth:+.1f} e-folds, "
         f"{factor}; {effect}.",
-        f"Random readouts of the last state ({gradients.readouts}), carried back along the input; "
-        f"{gradients.rate:+.3g} e-folds per step in the earlier half.",
+        f"Random readouts of the last state ({gradients.readouts}), carried back along the inputs"
+        f"{rate if np.isfinite(gradients.rate) else ''}.",
         growth=growth,
         rate=gradients.rate,
         horizon=horizon,
     )
 
 
-def chaos_advice(exponents: Exponents | None) -> Iterator[Advice]:
+def chaos_advice(exponents: Exponents | None, *, driven: bool = True) -> Iterator[Advice]:
     """Warn of chaos: outputs that depend on rounding more than on the distant past."""
     if exponents is None or not exponents.positive:
         return
     first, error = float(exponents.exponents[0]), float(exponents.standard_errors[0])
     known = "" if np.isfinite(exponents.dimension) else "at least "
+    where = "along these inputs" if driven else "of itself, without input"
     yield _advice(
         "warning",
         "chaos",
-        f"The layer is chaotic along these inputs: differences grow by e in {1 / first:.3g} steps, "
+        f"The layer is chaotic {where}: differences grow by e in {1 / first:.3g} steps, "
         "so that what it reports of the past is soon lost in noise.",
         f"The largest Lyapunov exponent is {first:.4g} +- {error:.1g} per step; "
         f"{exponents.positive} are positive; the dimension is {known}"
@@ -139,57 +148,79 @@ def chaos_advice(exponents: Exponents | None) -> Iterator[Advice]:
 
 
 def gain_advice(ensemble: Ensemble | None) -> Iterator[Advice]:
-    """Propose the candidate's gain at which the matched ensemble is at the edge of stability."""
+    """Propose the candidate's gain at which random networks are at the edge of stability."""
     if ensemble is None or not np.isfinite(ensemble.critical_gain):
         return
     own, wanted = float(ensemble.gain), float(ensemble.critical_gain)
+    error, spread = float(ensemble.critical_error), float(ensemble.critical_spread)
     factor = wanted / own
-    if abs(np.log(factor)) < _NEAR:
+    if abs(np.log(factor)) < _NEAR or abs(wanted - own) < _ERRORS * error:
         return
-    edge = float(ensemble.predicted.get("leading_edge", np.nan))
-    along = "along these inputs" if ensemble.method == "dynamic" else "at its fixed point"
+    aim = with_error(wanted, error) if error > 0 else f"{wanted:.3g}"
+    change = f"Multiply the couplings of {ensemble.gain_name} by {factor:.2g}"
+    if ensemble.critical_state == "run":
+        goal = "then random networks of these biases and inputs have a largest exponent of zero."
+        here = float(ensemble.random_mean.get("lyapunov", np.nan))
+        now = f"Their exponent is {here:+.2g} per step now; " if np.isfinite(here) else ""
+        evidence = (
+            f"{now}of {UNITS} units each crosses zero at a gain of its own, which scatters by "
+            f"{spread:.2g} from network to network."
+        )
+    else:
+        goal = "then the fixed point of random networks like it is at the edge of stability."
+        evidence = (
+            f"Theory of their fixed point: its radius is {float(ensemble.radius_here):.3g} at the "
+            f"gain {own:.3g}, and 1 at {wanted:.3g}."
+        )
     yield _advice(
         "proposal",
         "gain",
-        f"Multiply the couplings of {ensemble.gain_name} by {factor:.3g} (gain {own:.3g} to "
-        f"{wanted:.3g}): a random network of these statistics then has the leading edge 1.",
-        f"Theory of the matched ensemble {along}: its leading edge is {edge:.3g} now; at the gain "
-        f"{wanted:.3g} it is 1 and the largest exponent {float(ensemble.critical_lyapunov):.2g} "
-        "per step.",
+        f"{change} (gain {own:.3g} to {aim}): {goal}",
+        f"{evidence[0].upper()}{evidence[1:]}",
         gain=own,
         critical_gain=wanted,
-        leading_edge=edge,
-        critical_lyapunov=float(ensemble.critical_lyapunov),
+        standard_error=error,
+        spread=spread,
     )
 
 
 def memory_advice(
-    ensemble: Ensemble | None, timescales: Timescales | None, length: int | None
+    run: RunStatistics | None,
+    biases: Biases | None,
+    timescales: Timescales | None,
+    length: int | None,
 ) -> Iterator[Advice]:
     """Propose the gate's bias at which half of the units remember the whole sequence."""
-    if ensemble is None or timescales is None or length is None:
+    if run is None or biases is None or timescales is None or length is None:
         return
-    now, name = float(timescales.gate_time), ensemble.bias_name
-    gate = name.removeprefix("bias_")
-    if not now < _ENOUGH * length or gate == name:
-        return
-    own, drive = float(ensemble.bias), float(ensemble.parameters[f"input_mean_{gate}"])
-    wanted = float(logit_of_time(length, True)) - drive
-    if not wanted > own:
-        return  # The recurrent field shuts the gate, not its bias.
-    yield _advice(
-        "proposal",
-        "memory",
-        f"Raise the mean of {name} from {own:.3g} to {wanted:.3g} for units that keep their state "
-        f"over the sequence's {length} steps.",
-        f"The median unit forgets within {now:.3g} steps; at fixed fields half of them keep their "
-        f"state for -1/ln sigma({name}) = {length} steps at that bias"
-        + (f", with a mean input of {drive:.2g} to the gate." if abs(drive) > 0.005 else "."),
-        bias=own,
-        wanted_bias=wanted,
-        gate_time=now,
-        length=length,
-    )
+    now = float(timescales.gate_time)
+    for axes in AXES.values():
+        if axes.gate not in run.gate_names or not now < _ENOUGH * length:
+            continue
+        middle = run.gate_quantiles[run.gate_names.index(axes.gate), _MEDIAN]
+        own = float(biases.mean[biases.names.index(axes.bias)])
+        # What the gate's argument is in the median, and what inputs and couplings are of it.
+        argument = float(logit(middle))
+        wanted = own + float(logit_of_time(length, True)) - argument
+        if not (np.isfinite(argument) and wanted > own):
+            continue
+        gate, rest = _words(axes.gate), argument - own
+        verb = "add" if rest > 0 else "take away"
+        yield _advice(
+            "proposal",
+            "memory",
+            f"Raise the mean of {axes.bias} from {own:.3g} to {wanted:.3g} for units that keep "
+            f"their state over the sequence's {length} steps.",
+            f"The median unit forgets within {now:.3g} steps: the median {gate} is {middle:.3g}, "
+            f"sigma of {argument:.3g}, to which inputs and couplings {verb} {abs(rest):.2g}. If "
+            "they stay as they are, half of the units keep their state for "
+            f"-1/ln sigma = {length} steps at that bias.",
+            bias=own,
+            wanted_bias=wanted,
+            argument=argument,
+            gate_time=now,
+            length=length,
+        )
 
 
 def outlier_advice(couplings: Couplings | None) -> Iterator[Advice]:
@@ -201,6 +232,9 @@ def outlier_advice(couplings: Couplings | None) -> Iterator[Advice]:
         if not count:
             continue
         largest = float(np.abs(couplings.eigenvalues[place, 0]))
+        if couplings.bulk_gain[place] == 0:
+            yield _low_rank(couplings, place, largest)
+            continue
         yield _advice(
             "remark",
             "outliers",
@@ -212,6 +246,20 @@ def outlier_advice(couplings: Couplings | None) -> Iterator[Advice]:
             largest=largest,
             edge=couplings.edge[place],
         )
+
+
+def _low_rank(couplings: Couplings, place: int, largest: float) -> Advice:
+    rank, n = int(couplings.numerical_rank[place]), couplings.singular_values.shape[1]
+    return _advice(
+        "remark",
+        "outliers",
+        f"The couplings of {couplings.field_names[place]} are of rank {rank} of {n}, their largest "
+        f"eigenvalue of modulus {largest:.3g}: nothing of them is like random ones.",
+        f"The other {n - rank} singular values are below rounding in single precision; the largest "
+        f"is {couplings.singular_values[place, 0]:.3g}.",
+        rank=rank,
+        largest=largest,
+    )
 
 
 def structure_advice(ensemble: Ensemble | None) -> Iterator[Advice]:
@@ -228,16 +276,18 @@ def structure_advice(ensemble: Ensemble | None) -> Iterator[Advice]:
         limit = float(ensemble.finite_size[name])
         if not abs(difference) > limit:
             continue
-        here, there = float(ensemble.measured[name]), float(ensemble.predicted[name])
+        here, there = float(ensemble.measured[name]), float(ensemble.random_mean[name])
+        spread = float(ensemble.random_spread[name])
         yield _advice(
             "remark",
             "structure",
-            f"The {words[name]} is {here:.4g}, {there:.4g} in random networks of the same gains, "
-            "biases and inputs: training built the rest, or inputs that units share.",
-            f"The difference of {float(difference):+.3g} is more than the {limit:.2g} by which "
-            "sampling and finite size explain it.",
+            f"The {words[name]} is {here:.4g}, {there:.4g} with random couplings of the same gains "
+            "and the layer's own biases and inputs: training built the rest into the couplings.",
+            f"{ensemble.networks} such networks scatter by {spread:.2g}; 99 in a hundred lie "
+            f"within {limit:.2g} of their mean, the layer at {float(difference):+.3g}.",
             measured=here,
-            predicted=there,
+            random_mean=there,
+            random_spread=spread,
             limit=limit,
         )
 

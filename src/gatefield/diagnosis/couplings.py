@@ -7,22 +7,18 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import numpy as np
 import scipy.linalg
-import scipy.optimize
-import scipy.special
 
 from gatefield.core.errors import NumericalFailureError
 from gatefield.core.results import quantity
 from gatefield.core.types import Complex, Float, HostArray, Int
+from gatefield.diagnosis.margins import singular_margin, spectral_margin
 from gatefield.diagnosis.part import MapPart
 from gatefield.networks import Network
 
-LEVEL = 1e-3
-"""Share of random matrices with a value beyond the margins; see `spectral_margin` for real ones."""
-
-_TRACY_WIDOM = 3.27  # its 99.9th percentile (beta = 1), as LEVEL
 _DOUBLE = 1000  # units up to which eigenvalues are found in double precision
 _FEWEST = 16  # units below which there is no bulk to speak of
 _PEELED = 4  # at most one singular value in so many is taken out of the bulk
+_ROUNDING = float(np.finfo(np.float32).eps)  # of weights, whatever they were converted to
 
 
 class Couplings(MapPart):
@@ -39,7 +35,7 @@ class Couplings(MapPart):
         |J| / sqrt(N), with the Frobenius norm.
     bulk_gain
         The same without the singular values beyond the edge of those of the others: the gain of
-        what is left when low-rank structure is taken out.
+        what is left when low-rank structure is taken out; 0 if nothing is.
     mean
         N times the mean entry: where a common mean alone would put an outlier.
     kurtosis
@@ -53,7 +49,7 @@ class Couplings(MapPart):
         All eigenvalues of each matrix, by decreasing modulus; `eigenvalues` joins them.
     edge
         Modulus beyond which an eigenvalue is an outlier: bulk_gain times one plus the margin that
-        one random matrix in a thousand exceeds.
+        one random matrix in a thousand exceeds. Without a bulk the square root of rounding.
     outliers
         Number of eigenvalues beyond it: the first ones of ``eigenvalues``.
     singular_values
@@ -62,6 +58,8 @@ class Couplings(MapPart):
         Value beyond which a singular value is an outlier, by the same level.
     singular_outliers
         Number of singular values beyond it.
+    numerical_rank
+        Number of singular values above rounding in single precision, N eps of the largest.
     effective_rank
         (sum s^2)^2 / sum s^4 over singular values; N / 2 for independent entries.
     asymmetry
@@ -85,6 +83,7 @@ class Couplings(MapPart):
     singular_values: Float[HostArray, "field rank"] = eqx.field(metadata=quantity("field", "rank"))
     singular_edge: Float[HostArray, " field"] = eqx.field(metadata=quantity("field"))
     singular_outliers: Int[HostArray, " field"] = eqx.field(metadata=quantity("field"))
+    numerical_rank: Int[HostArray, " field"] = eqx.field(metadata=quantity("field"))
     effective_rank: Float[HostArray, " field"] = eqx.field(metadata=quantity("field"))
     asymmetry: Float[HostArray, " field"] = eqx.field(metadata=quantity("field"))
     reciprocity: Float[HostArray, " field"] = eqx.field(metadata=quantity("field"))
@@ -110,6 +109,7 @@ class _Field(NamedTuple):
     singular_values: HostArray
     singular_edge: float
     singular_outliers: int
+    numerical_rank: int
     effective_rank: float
     asymmetry: float
     reciprocity: float
@@ -160,65 +160,6 @@ def couplings_of(network: Network) -> tuple[Couplings, tuple[str, ...]]:
     ), tuple(notes)
 
 
-def spectral_margin(n: int) -> float:
-    r"""Return by which fraction of the gain one complex matrix in a thousand exceeds its disc.
-
-    The squared moduli of a complex Gaussian matrix of variance 1/N are those of independent Gamma
-    variables, so that
-
-    .. math:: P(\max|\lambda| < r) = \prod_{k=1}^N P(k, N r^2)
-
-    with the regularised incomplete Gamma function.
-
-    Parameters
-    ----------
-    n
-        Number of units N.
-
-    Assumptions
-    -----------
-    Complex entries. Real ones exceed it more often, by their real eigenvalues: .85, .75 and .67 per
-    cent of 2000, 2000 and 1500 Gaussian matrices of N = 16, 32 and 64.
-
-    References
-    ----------
-    Kostlan, Linear Algebra Appl. 162, 385 (1992); Rider and Sinclair, Ann. Appl. Probab. 24, 1621
-    (2014), for real entries.
-    """
-    shapes = np.arange(1, n + 1)
-
-    def excess(radius):
-        beyond = scipy.special.gammaincc(shapes, n * radius**2)
-        return float(-np.expm1(np.sum(np.log1p(-np.minimum(beyond, 1 - 1e-16))))) - LEVEL
-
-    return float(_root(excess, 0.5, 2.0 + 4.0 / np.sqrt(n))) - 1.0
-
-
-def singular_margin(n: int) -> float:
-    r"""Return by which fraction one random matrix in a thousand exceeds the edge 2 gain.
-
-    .. math:: s^2_\max \approx \mu + 3.27\,\sigma, \quad
-        \mu = (\sqrt{N - 1} + \sqrt N)^2, \quad
-        \sigma = \sqrt\mu\,(1/\sqrt{N - 1} + 1/\sqrt N)^{1/3}
-
-    in units of gain^2 / N, by the Tracy-Widom law.
-
-    References
-    ----------
-    Johnstone, Ann. Stat. 29, 295 (2001).
-    """
-    if n < 2:
-        return 1.0
-    low, high = np.sqrt(n - 1), np.sqrt(n)
-    centre, width = (low + high) ** 2, (low + high) * (1 / low + 1 / high) ** (1 / 3)
-    return float(np.sqrt((centre + _TRACY_WIDOM * width) / n) / 2 - 1)
-
-
-def _root(function: Any, low: float, high: float) -> float:
-    brentq: Any = scipy.optimize.brentq
-    return brentq(function, low, high, xtol=1e-10)
-
-
 def _field(matrix: Float[HostArray, "unit unit"]) -> tuple[_Field, bool]:
     n = len(matrix)
     wide = matrix.astype(np.float64)
@@ -232,8 +173,10 @@ def _field(matrix: Float[HostArray, "unit unit"]) -> tuple[_Field, bool]:
             f"LAPACK found no eigenvalues of a coupling matrix ({error}). Rescale the weights."
         ) from None
     margin = singular_margin(n)
-    bulk, count, peeled = _bulk(singular, margin)
-    edge = bulk * (1 + spectral_margin(n))
+    largest = float(singular[0])
+    rank = int(np.sum(singular > n * _ROUNDING * largest))
+    bulk, count, peeled = _bulk(np.where(np.arange(n) < rank, singular, 0.0), margin)
+    edge = bulk * (1 + spectral_margin(n)) if bulk > 0 else n * np.sqrt(_ROUNDING) * largest
     rows, columns = (np.linalg.norm(wide, axis=axis) for axis in (1, 0))
     centred = wide - wide.mean()
     variance = float(np.mean(centred**2))
@@ -250,10 +193,11 @@ def _field(matrix: Float[HostArray, "unit unit"]) -> tuple[_Field, bool]:
         column_spread=_spread(columns),
         eigenvalues=eigenvalues,
         edge=edge,
-        outliers=int(np.sum(np.abs(eigenvalues) > edge)) if bulk > 0 else 0,
+        outliers=int(np.sum(np.abs(eigenvalues[:rank]) > edge)),
         singular_values=singular,
         singular_edge=2 * bulk * (1 + margin),
         singular_outliers=count,
+        numerical_rank=rank,
         effective_rank=total**2 / float(np.sum(singular**4)) if total > 0 else 0.0,
         asymmetry=float(np.linalg.norm(wide - wide.T)) / symmetric if symmetric > 0 else np.inf,
         reciprocity=pairs / size if size > 0 else 0.0,

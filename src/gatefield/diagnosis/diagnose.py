@@ -11,9 +11,17 @@ from tqdm.auto import tqdm
 from gatefield.core.checks import check_choice, check_names, check_seed
 from gatefield.core.errors import NumericalFailureError, refuse
 from gatefield.diagnosis.effort import EFFORTS, Limits, limits_of
+from gatefield.diagnosis.exponents import Followed
 from gatefield.diagnosis.layer import NEEDS, Subject, diagnose_layer
 from gatefield.diagnosis.result import STAGES, Diagnosis
-from gatefield.diagnosis.runs import Sequences, checked_inputs, joined, layer_runs, sequences_of
+from gatefield.diagnosis.runs import (
+    Sequences,
+    checked_inputs,
+    joined,
+    layer_runs,
+    received_along,
+    sequences_of,
+)
 from gatefield.networks import LayeredNetwork
 
 
@@ -46,11 +54,11 @@ def diagnose(
         A sequence (T, features), or several (samples, T, features), as the module reads them. By
         default zeros, from a random state: what the layers do of themselves.
     effort
-        "quick", "normal" or "thorough": how many states, exponents, searches and samples. By
-        "normal" a layer of 2,000 units took two to three minutes of processor time.
+        "quick", "normal" or "thorough": how many states, exponents, searches and samples. Of
+        small layers the first takes much longer than the others, for its code is compiled.
     stages
         Which parts to make, of `gatefield.diagnosis.STAGES`; by default all. What a part needs is
-        made, too.
+        made, too. Advice looks at the parts that are made; asked for alone, at all of them.
     seed
         Draws states, searches and the samples of theory.
     progress
@@ -69,8 +77,9 @@ def diagnose(
     Assumptions
     -----------
     Exponents and spectra of a layer are those under the input that it receives from the layers
-    below. The matched ensemble has independent Gaussian couplings and inputs that are independent
-    from unit to unit; where a few features drive all units, it has more randomness than the layer.
+    below. Random networks beside a layer have independent Gaussian couplings, and its own biases
+    and inputs; the ensemble that theory describes has inputs that are independent from unit to
+    unit, more randomness than a few features give that drive all units.
 
     References
     ----------
@@ -136,8 +145,14 @@ def _wanted(stages: Iterable[str] | None) -> tuple[str, ...]:
         refuse("stages", stages, "a sequence of names", f"Pass ({stages!r},).")
     asked = set(stages)
     check_names("stages", asked, STAGES)
-    needed = asked.union(*(NEEDS.get(name, ()) for name in asked))
-    return tuple(name for name in STAGES if name in needed)
+    if asked == {"advice"}:
+        return STAGES  # advice on nothing would find nothing
+    needed = set(asked)
+    while True:
+        more = needed.union(*(NEEDS.get(name, ()) for name in needed))
+        if more == needed:
+            return tuple(name for name in STAGES if name in needed)
+        needed = more
 
 
 def _subjects(
@@ -152,8 +167,8 @@ def _subjects(
         starts = np.stack([run.states[-1, -1] for run in runs])
         if length is not None:
             starts = np.zeros_like(starts)
-        received = stack.layer_inputs(sequence, starts)
-        followed = list(zip(received, starts, strict=True))
+        received = received_along(stack, sequence, starts)
+        followed = [Followed(*each) for each in zip(received, starts, strict=True)]
     except NumericalFailureError as error:
         failure = f"The run along the inputs failed: {error}"
     return [

@@ -8,6 +8,8 @@ EFFORTS = ("quick", "normal", "thorough")
 _FACTOR = {"quick": 0.25, "normal": 1.0, "thorough": 4.0}
 _EXPONENT_WORK = 1.2e12  # products of numbers, about half a minute on two cores
 _GRADIENT_WORK = 1.2e10  # couplings times steps times readouts, about as long
+_NETWORK_WORK = 1e11  # products of numbers of all random networks beside a layer
+_NETWORKS = {"quick": 8, "normal": 8, "thorough": 16}
 _HELD = 1e8  # numbers of a layer's run that are kept, 0.8 GB
 
 
@@ -30,6 +32,9 @@ class Limits(NamedTuple):
         Runs under the mean input from which the searches begin.
     readouts, horizon
         Readouts whose gradients are averaged, and steps that these go back.
+    networks, network_work
+        Random networks that are run beside the layer at most, and products of numbers that they
+        may take in all.
     samples, batches, period, sweeps
         Of the sampled theory.
     plane
@@ -49,6 +54,8 @@ class Limits(NamedTuple):
     relaxations: int
     readouts: int
     horizon: int
+    networks: int
+    network_work: float
     samples: int
     batches: int
     period: float
@@ -92,6 +99,8 @@ def limits_of(effort: str, n: int, components: int, fields: int) -> Limits:
         relaxations=4,
         readouts=readouts,
         horizon=horizon,
+        networks=_NETWORKS[effort],
+        network_work=_NETWORK_WORK * factor,
         samples=512 if effort == "quick" else 1024,
         batches=4,
         period=2048.0 if effort == "thorough" else 512.0,

@@ -7,25 +7,23 @@ import numpy as np
 
 from gatefield.core.results import Status, quantity
 from gatefield.core.types import Float, HostArray
-from gatefield.diagnosis.couplings import spectral_margin
+from gatefield.diagnosis.critical import Critical, critical_along, critical_at_rest
 from gatefield.diagnosis.effort import Limits
+from gatefield.diagnosis.exponents import Followed
 from gatefield.diagnosis.matched import Matched
 from gatefield.diagnosis.part import MapPart
-from gatefield.diagnosis.plane import critical_gain, plane_of, radius_at
-from gatefield.diagnosis.theory import (
-    moving_edge,
-    moving_state,
-    of_fixed_point,
-    of_motion,
-    static_state,
-)
-
-_UNITS = 256  # at most, drawn for each spectrum while the critical gain is looked for
-_ERRORS = 3.0  # standard errors that count as the same
+from gatefield.diagnosis.plane import plane_of
+from gatefield.diagnosis.random_networks import FEWEST, affordable, allowance, measured_in
+from gatefield.diagnosis.runs import LayerRun
+from gatefield.diagnosis.theory import moving_state, of_fixed_point, of_motion, static_state
 
 
 class Ensemble(MapPart):
-    """The matched random ensemble: Gaussian couplings, biases and inputs of the same variances.
+    """The layer beside random networks of its own statistics, simulated and by theory.
+
+    Simulated ones have Gaussian couplings of the same gains, and the layer's own biases and inputs,
+    unit by unit. Theory's matched ensemble has Gaussian biases and inputs of the same variances,
+    too, independent from unit to unit, and no finite size.
 
     Quantities by name are "leading_edge" (largest modulus of the Jacobian's spectrum along the
     run), "lyapunov" (largest exponent per step), "variance" (second moment of the activity) and
@@ -41,11 +39,15 @@ class Ensemble(MapPart):
         What theory says of the ensemble, and its sampling error; missing where theory failed.
     measured
         The same quantities of the network.
+    random_mean, random_spread
+        Mean and standard deviation of the same quantities over simulated random networks.
+    networks
+        How many of these were run; 0 where they would take too long.
     structure
-        measured - predicted: what training built beyond its ensemble (or finite size: see
-        ``finite_size``).
+        measured - random_mean: what correlations between couplings, biases and inputs make.
     finite_size
-        How large a difference a random network of this size may show, roughly.
+        How far from ``random_mean`` 99 in a hundred random networks of this size lie at most, by
+        the scatter of those that were run.
     method
         "static" (a fixed point, sampled) or "dynamic" (a moving or driven state, sampled).
     gain_name, bias_name
@@ -61,18 +63,27 @@ class Ensemble(MapPart):
     gain, bias
         The network's own place on the plane.
     radius_here
-        Radius of the static theory there.
+        Radius of the static theory there, of the fixed point whose variance is nearest to the
+        layer's.
     critical_gain
-        The candidate's gain at which the ensemble's leading edge is one, all else equal: along the
-        inputs where they vary, of the fixed point otherwise; NaN if none is found.
-    critical_lyapunov
-        The ensemble's largest exponent at that gain.
+        The candidate's gain at which random networks are at the edge of stability, all else equal;
+        NaN if none is found.
+    critical_error, critical_spread
+        Its standard error, and the standard deviation of single networks' own critical gains (0
+        for theory, which knows no single networks).
+    critical_state
+        What is at the edge there: "run", simulated networks' largest Lyapunov exponent along the
+        inputs is zero; "fixed point", theory's radius of the fixed point is one (no input varies);
+        empty where none is found.
     """
 
     parameters: dict[str, Float[HostArray, ""]] = eqx.field(metadata=quantity())
     predicted: dict[str, Float[HostArray, ""]] = eqx.field(metadata=quantity())
     standard_error: dict[str, Float[HostArray, ""]] = eqx.field(metadata=quantity())
     measured: dict[str, Float[HostArray, ""]] = eqx.field(metadata=quantity())
+    random_mean: dict[str, Float[HostArray, ""]] = eqx.field(metadata=quantity())
+    random_spread: dict[str, Float[HostArray, ""]] = eqx.field(metadata=quantity())
+    networks: int = eqx.field(static=True)
     structure: dict[str, Float[HostArray, ""]] = eqx.field(metadata=quantity())
     finite_size: dict[str, Float[HostArray, ""]] = eqx.field(metadata=quantity())
     method: str = eqx.field(static=True)
@@ -87,18 +98,22 @@ class Ensemble(MapPart):
     bias: Float[HostArray, ""] = eqx.field(metadata=quantity())
     radius_here: Float[HostArray, ""] = eqx.field(metadata=quantity())
     critical_gain: Float[HostArray, ""] = eqx.field(metadata=quantity())
-    critical_lyapunov: Float[HostArray, ""] = eqx.field(metadata=quantity(unit="1 / time constant"))
+    critical_error: Float[HostArray, ""] = eqx.field(metadata=quantity())
+    critical_spread: Float[HostArray, ""] = eqx.field(metadata=quantity())
+    critical_state: str = eqx.field(static=True)
 
 
 def ensemble_of(
     matched: Matched,
     measured: dict[str, float],
     *,
-    units: int,
+    run: LayerRun,
+    followed: Followed | None,
+    driven: bool,
     limits: Limits,
     seed: int = 0,
 ) -> tuple[Ensemble, Status, tuple[str, ...]]:
-    """Ask theory what random networks of a layer's statistics would do, and compare.
+    """Ask simulations and theory what random networks of a layer's statistics do, and compare.
 
     Parameters
     ----------
@@ -106,12 +121,16 @@ def ensemble_of(
         The ensemble.
     measured
         The layer's own quantities by name, as `Ensemble.measured`; NaN for missing ones.
-    units
-        Number of units N of the layer.
+    run
+        The layer's run.
+    followed
+        What it receives along the sequence of the exponents; without it no network is simulated.
+    driven
+        Whether there are inputs.
     limits
-        Size of samples, and of the plane.
+        Number of networks, size of samples and of the plane.
     seed
-        Draws the samples.
+        Draws couplings and samples.
 
     Returns
     -------
@@ -123,41 +142,43 @@ def ensemble_of(
 
     Assumptions
     -----------
-    N to infinity, couplings independent of each other, inputs of units independent of each other
-    and Gaussian: features that all units read in common are not.
+    Of theory: N to infinity, couplings independent of each other, inputs of units independent of
+    each other and Gaussian. Of ``finite_size``: values of random networks are normally distributed.
     """
+    units = run.network.n
     static = static_state(matched, float(measured.get("variance", 0.0)), seed)
-    rests = not matched.moves and static is not None and bool(static.stable)
+    # A stable point beside chaos is not where a chaotic layer is.
+    quiet = not measured.get("lyapunov", -1.0) > 0
+    rests = not matched.moves and static is not None and bool(static.stable) and quiet
     if rests and static is not None:
         found = of_fixed_point(static, units, seed)
     else:
         found = of_motion(moving_state(matched, limits, seed), limits, units, seed)
     predicted, errors, notes = found.values, found.errors, list(found.notes)
     status = Status.OK if found.complete else Status.NOT_CONVERGED
-    plane = plane_of(matched, limits.plane)
-    gain, exponent = _critical(matched, limits, units, seed)
+    plane = plane_of(matched, limits.plane, seed)
+    simulated, about = _simulated(run, followed, driven, limits, seed)
+    critical = _critical(matched, run, followed, limits, seed)
+    notes += [*about, *critical.notes]
     if matched.moves:
         notes.append("On the plane all input is taken as static.")
     if np.any(np.isnan(plane.radius)):
         notes.append("Static theory has no solution on part of the plane.")
     axes = matched.axes
-    known = {name: measured[name] for name in predicted if np.isfinite(measured.get(name, np.nan))}
-    finite = {
-        "leading_edge": spectral_margin(units) * abs(predicted.get("leading_edge", np.nan)),
-        "lyapunov": spectral_margin(units),
-        "variance": _ERRORS * np.sqrt(2 / units) * predicted.get("variance", np.nan),
-        "gate_time": _ERRORS * np.sqrt(np.pi / 2 / units) * predicted.get("gate_time", np.nan),
-    }
+    known = {name: value for name, value in measured.items() if np.isfinite(value)}
+    beside = {name: simulated[name] for name in known if name in simulated}
+    mean = {name: float(np.mean(values)) for name, values in beside.items()}
     return (
         Ensemble(
             parameters=matched.parameters,
             predicted=_arrays(predicted),
             standard_error=_arrays(errors),
             measured=_arrays(known),
-            structure=_arrays({name: known[name] - predicted[name] for name in known}),
-            finite_size=_arrays(
-                {name: np.hypot(finite[name], _ERRORS * errors[name]) for name in known}
-            ),
+            random_mean=_arrays(mean),
+            random_spread=_arrays({name: float(np.std(x, ddof=1)) for name, x in beside.items()}),
+            networks=len(next(iter(simulated.values()), ())),
+            structure=_arrays({name: known[name] - mean[name] for name in mean}),
+            finite_size=_arrays({name: allowance(values) for name, values in beside.items()}),
             method="static" if rests else "dynamic",
             gain_name=axes.gain,
             bias_name=axes.bias,
@@ -168,30 +189,39 @@ def ensemble_of(
             line_biases=plane.line_biases,
             gain=np.asarray(getattr(matched.cell, axes.gain), float),
             bias=np.asarray(getattr(matched.cell, axes.bias), float),
-            radius_here=np.asarray(radius_at(matched)),
-            critical_gain=np.asarray(gain),
-            critical_lyapunov=np.asarray(exponent),
+            radius_here=np.asarray(np.nan if static is None else static.radius, float),
+            critical_gain=np.asarray(critical.gain),
+            critical_error=np.asarray(critical.error),
+            critical_spread=np.asarray(critical.spread),
+            critical_state=critical.state,
         ),
         status,
         tuple(notes),
     )
 
 
-def _critical(matched: Matched, limits: Limits, units: int, seed: int) -> tuple[float, float]:
-    """Return the gain at which the ensemble is at the edge, and its exponent there."""
-    name = matched.axes.gain
+def _simulated(
+    run: LayerRun, followed: Followed | None, driven: bool, limits: Limits, seed: int
+) -> tuple[dict[str, HostArray], tuple[str, ...]]:
+    """Return the quantities of random networks, those that are finite in all of them."""
+    if followed is None:
+        return {}, ()
+    networks = affordable(run, followed, limits)
+    if networks < FEWEST:
+        note = f"Random networks of {run.network.n} units take too long to run beside the layer."
+        return {}, (note,)
+    found = measured_in(run, followed, networks=networks, limits=limits, driven=driven, seed=seed)
+    return {name: values for name, values in found.items() if np.all(np.isfinite(values))}, ()
+
+
+def _critical(
+    matched: Matched, run: LayerRun, followed: Followed | None, limits: Limits, seed: int
+) -> Critical:
     if not matched.moves:
-        gain = critical_gain(matched, lambda each: radius_at(matched, **{name: each}))
-        return gain, 0.0 if np.isfinite(gain) else np.nan
-    few = min(units, _UNITS)
-    gain = critical_gain(
-        matched, lambda each: moving_edge(matched, limits, few, seed, **{name: each})
-    )
-    if not np.isfinite(gain):
-        return gain, np.nan
-    there = matched._replace(cell=matched.with_values(**{name: gain}))
-    found = of_motion(moving_state(there, limits, seed), limits, few, seed)
-    return gain, found.values.get("lyapunov", np.nan)
+        return critical_at_rest(matched, seed)
+    if followed is None:
+        return Critical()
+    return critical_along(matched, run.network, followed, networks=limits.networks, seed=seed)
 
 
 def _arrays(values: dict[str, float]) -> dict[str, np.ndarray]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import equinox as eqx
 import numpy as np
@@ -15,6 +16,21 @@ from gatefield.networks import Network, Series
 
 _BLOCKS = 16
 _SINGLE = 300  # exponents times units, in thousands, beyond which the frame is float32
+
+
+class Followed(NamedTuple):
+    """What a layer receives along the sequence of the exponents, and where it starts.
+
+    Attributes
+    ----------
+    inputs
+        By drive name, all of one length.
+    initial
+        (d, N).
+    """
+
+    inputs: Mapping[str, Series]
+    initial: Float[HostArray, "component unit"]
 
 
 class Exponents(MapPart):
@@ -58,8 +74,7 @@ class Exponents(MapPart):
 
 def exponents_of(
     network: Network,
-    inputs: Mapping[str, Series],
-    initial: HostArray,
+    followed: Followed,
     most: int,
     *,
     seed: int = 0,
@@ -70,10 +85,8 @@ def exponents_of(
     ----------
     network
         The layer's.
-    inputs
-        By drive name, all of one length: a tenth lets the state settle, a tenth the frame.
-    initial
-        (d, N).
+    followed
+        Inputs and start: a tenth of the steps lets the state settle, a tenth the frame.
     most
         Number of exponents, from the largest.
     seed
@@ -94,12 +107,12 @@ def exponents_of(
     """
     size = network.n * len(network.cell.state_names)
     count = min(most, size)
-    lasts = min(each.steps for each in inputs.values())
+    lasts = min(each.steps for each in followed.inputs.values())
     found = lyapunov_spectrum(
         network,
         None if count == size else count,
-        inputs=dict(inputs),
-        initial=initial,
+        inputs=dict(followed.inputs),
+        initial=followed.initial,
         blocks=min(_BLOCKS, max(2, lasts // 10)),
         frame_dtype="float32" if count * size > 1000 * _SINGLE else "float64",
         seed=seed,

@@ -9,8 +9,9 @@ from gatefield.analysis.gradients import network_gradients
 from gatefield.core.results import Status, quantity
 from gatefield.core.types import Float, HostArray
 from gatefield.diagnosis.part import MapPart
-from gatefield.diagnosis.runs import LayerRun
+from gatefield.diagnosis.runs import LayerRun, spread_over
 from gatefield.networks import Series
+from gatefield.numerics.growth import growth_rate
 
 
 class Gradients(MapPart):
@@ -21,8 +22,8 @@ class Gradients(MapPart):
     times
         Steps before the end of the run, ascending from 0.
     adjoint_variance
-        By state component the mean over units of (dL/ds_i)^2 at each, for L a random readout of
-        the first component at the end.
+        By state component the mean over units, readouts and sequences of (dL/ds_i)^2 at each, for
+        L a random readout of the first component at the end.
     growth
         E-folds of the gradient's norm over the horizon, :math:`\frac12 \ln [E a^2(T) / E a^2(0)]`
         with the components' mean squares added: negative where gradients vanish.
@@ -31,7 +32,7 @@ class Gradients(MapPart):
     horizon
         Number of steps T.
     readouts
-        Number of readouts that were averaged.
+        Number of readouts that were averaged, shared out among the sequences.
     """
 
     times: Float[HostArray, " time"] = eqx.field(metadata=quantity("time", unit="time constant"))
@@ -45,7 +46,7 @@ class Gradients(MapPart):
 def gradients_of(
     run: LayerRun, *, horizon: int, readouts: int, seed: int = 0
 ) -> tuple[Gradients, Status, tuple[str, ...]]:
-    """Carry random readouts of the last state back along the first sequence.
+    """Carry random readouts of the last state back along the sequences.
 
     Parameters
     ----------
@@ -54,7 +55,7 @@ def gradients_of(
     horizon
         Steps that are gone back, at most the sequence's.
     readouts
-        Number of random readouts of the first state component.
+        Number of random readouts of the first state component; sequences share them.
     seed
         Draws them.
 
@@ -68,35 +69,48 @@ def gradients_of(
     """
     steps = min(horizon, run.length)
     first = run.length - steps
-    inputs = {name: Series(values[0, first:]) for name, values in run.received.items()}
-    found = network_gradients(
-        run.network,
-        run.states[0, first],
-        steps,
-        inputs=inputs,
-        readouts=readouts,
-        seed=seed,
-        progress=False,
-        throw=False,
-    )
-    total = np.sum(list(found.adjoint_variance.values()), axis=0)
+    sequences = spread_over(run.sequences, readouts)
+    each = readouts // len(sequences)
+    found = []
+    for place, sequence in enumerate(sequences):
+        inputs = {name: Series(values[sequence, first:]) for name, values in run.received.items()}
+        found.append(
+            network_gradients(
+                run.network,
+                run.states[sequence, first],
+                steps,
+                inputs=inputs,
+                readouts=each,
+                seed=seed + place,
+                progress=False,
+                throw=False,
+            )
+        )
+    status = next((one.status for one in found if one.status is not Status.OK), Status.OK)
+    mean = {
+        name: np.mean([one.adjoint_variance[name] for one in found], axis=0)
+        for name in found[0].adjoint_variance
+    }
+    total = np.sum(list(mean.values()), axis=0)
     # A gradient that vanishes altogether has lost infinitely many e-folds.
     with np.errstate(divide="ignore", invalid="ignore"):
         growth = np.log(total[-1] / total[0]) / 2
     notes = []
+    if len(sequences) < run.sequences:
+        notes.append(f"Along {len(sequences)} of {run.sequences} sequences.")
     if steps < run.length:
         notes.append(f"Over the last {steps} of {run.length} steps.")
-    if found.status is not Status.OK:
+    if status is not Status.OK:
         notes.append("The gradients left the finite numbers.")
     return (
         Gradients(
-            times=found.times,
-            adjoint_variance=found.adjoint_variance,
+            times=found[0].times,
+            adjoint_variance=mean,
             growth=np.asarray(growth),
-            rate=np.asarray(found.growth_rate / 2),
+            rate=np.asarray(growth_rate(found[0].times, total) / 2),
             horizon=steps,
-            readouts=readouts,
+            readouts=each * len(sequences),
         ),
-        found.status,
+        status,
         tuple(notes),
     )

@@ -16,7 +16,7 @@ from gatefield.diagnosis.couplings import couplings_of
 from gatefield.diagnosis.drives import drives_of
 from gatefield.diagnosis.effort import Limits
 from gatefield.diagnosis.ensemble import ensemble_of
-from gatefield.diagnosis.exponents import exponents_of
+from gatefield.diagnosis.exponents import Followed, exponents_of
 from gatefield.diagnosis.gates import run_statistics
 from gatefield.diagnosis.gradients import gradients_of
 from gatefield.diagnosis.matched import matched_ensemble
@@ -25,12 +25,17 @@ from gatefield.diagnosis.runs import LayerRun
 from gatefield.diagnosis.slow_points import slow_points_of
 from gatefield.diagnosis.spectra import spectra_of
 from gatefield.diagnosis.timescales import timescales_of
-from gatefield.networks import Layer, Series
+from gatefield.networks import Layer, Network
 
 _Answer = tuple[Any, Status, Iterable[str]]
 
-NEEDS = {"ensemble": ("couplings", "biases", "drives", "run")}
-"""Parts that others rest on; what else they use may be missing."""
+NEEDS = {
+    "timescales": ("spectra", "exponents"),
+    "ensemble": ("couplings", "biases", "drives", "run", "spectra", "exponents", "timescales"),
+}
+"""Parts that are made, too, where one is asked for."""
+
+_RESTS_ON = ("couplings", "biases", "drives", "run")  # without these there is no ensemble
 
 
 class Subject(NamedTuple):
@@ -45,8 +50,7 @@ class Subject(NamedTuple):
     failure
         Why there is no run.
     followed
-        By drive what it receives along the sequence of the exponents, and where that starts; None
-        if that run failed.
+        What it receives along the sequence of the exponents; None if that run failed.
     about
         Notes on that sequence.
     length
@@ -56,7 +60,7 @@ class Subject(NamedTuple):
     layer: Layer
     run: LayerRun | None
     failure: str
-    followed: tuple[dict[str, Series], np.ndarray] | None
+    followed: Followed | None
     about: tuple[str, ...]
     length: int | None
 
@@ -91,13 +95,14 @@ def diagnose_layer(
     """
     layer, wanted = subject.layer, set(wanted)
     parts: dict[str, Any] = {}
+    work = _Work(subject, parts, limits, seed)
     stages = []
     for name in STAGES:
         if name not in wanted:
             continue
         begin(name)
         try:
-            parts[name], status, notes = _MAKERS[name](subject, parts, limits, seed)
+            parts[name], status, notes = _MAKERS[name](work)
         except (GatefieldError, np.linalg.LinAlgError) as error:
             failed = isinstance(error, NumericalFailureError)
             status = Status.DIVERGED if failed else Status.NOT_CONVERGED
@@ -119,63 +124,82 @@ def diagnose_layer(
     )
 
 
-def _run(subject: Subject) -> LayerRun:
-    if subject.run is None:
-        raise NumericalFailureError(subject.failure)
-    return subject.run
+class _Work(NamedTuple):
+    """What the maker of a part is given: the layer, the parts made so far, and how to go on."""
+
+    subject: Subject
+    parts: dict[str, Any]
+    limits: Limits
+    seed: int
+
+    @property
+    def network(self) -> Network:
+        return self.subject.layer.network
+
+    def run(self) -> LayerRun:
+        if self.subject.run is None:
+            raise NumericalFailureError(self.subject.failure)
+        return self.subject.run
+
+    def missing(self, names: Iterable[str]) -> list[str]:
+        return [name for name in names if self.parts.get(name) is None]
 
 
-def _couplings(subject, parts, limits, seed) -> _Answer:
-    found, notes = couplings_of(subject.layer.network)
+def _couplings(work: _Work) -> _Answer:
+    found, notes = couplings_of(work.network)
     return found, Status.OK, notes
 
 
-def _biases(subject, parts, limits, seed) -> _Answer:
-    network = subject.layer.network
-    return biases_of(network.cell, network.n), Status.OK, ()
+def _biases(work: _Work) -> _Answer:
+    return biases_of(work.network.cell, work.network.n), Status.OK, ()
 
 
-def _drives(subject, parts, limits, seed) -> _Answer:
-    return drives_of(_run(subject)), Status.OK, ()
+def _drives(work: _Work) -> _Answer:
+    return drives_of(work.run()), Status.OK, ()
 
 
-def _statistics(subject, parts, limits, seed) -> _Answer:
-    return run_statistics(_run(subject), limits.moments), Status.OK, ()
+def _statistics(work: _Work) -> _Answer:
+    return run_statistics(work.run(), work.limits.moments), Status.OK, ()
 
 
-def _spectra(subject, parts, limits, seed) -> _Answer:
-    return spectra_of(_run(subject), states=limits.states, whole=limits.whole)
+def _spectra(work: _Work) -> _Answer:
+    return spectra_of(work.run(), states=work.limits.states, whole=work.limits.whole)
 
 
-def _exponents(subject, parts, limits, seed) -> _Answer:
-    _run(subject)
-    if subject.followed is None:
-        raise NumericalFailureError(subject.failure)
-    inputs, initial = subject.followed
+def _exponents(work: _Work) -> _Answer:
+    work.run()
+    followed = work.subject.followed
+    if followed is None:
+        raise NumericalFailureError(work.subject.failure)
     found, status, notes = exponents_of(
-        subject.layer.network, inputs, initial, limits.exponents, seed=seed
+        work.network, followed, work.limits.exponents, seed=work.seed
     )
-    return found, status, (*subject.about, *notes)
+    return found, status, (*work.subject.about, *notes)
 
 
-def _timescales(subject, parts, limits, seed) -> _Answer:
-    run = _run(subject)
-    return timescales_of(run, parts.get("spectra"), parts.get("exponents")), Status.OK, ()
+def _timescales(work: _Work) -> _Answer:
+    found = timescales_of(work.run(), work.parts.get("spectra"), work.parts.get("exponents"))
+    missing = work.missing(NEEDS["timescales"])
+    if not missing:
+        return found, Status.OK, ()
+    return found, Status.NOT_CONVERGED, (f"Without {_listed(missing)}, which could not be made.",)
 
 
-def _slow_points(subject, parts, limits, seed) -> _Answer:
-    return slow_points_of(_run(subject), limits, seed=seed)
+def _slow_points(work: _Work) -> _Answer:
+    return slow_points_of(work.run(), work.limits, seed=work.seed)
 
 
-def _gradients(subject, parts, limits, seed) -> _Answer:
-    return gradients_of(_run(subject), horizon=limits.horizon, readouts=limits.readouts, seed=seed)
+def _gradients(work: _Work) -> _Answer:
+    horizon, readouts = work.limits.horizon, work.limits.readouts
+    return gradients_of(work.run(), horizon=horizon, readouts=readouts, seed=work.seed)
 
 
-def _ensemble(subject, parts, limits, seed) -> _Answer:
-    known = [parts.get(name) for name in NEEDS["ensemble"]]
-    if any(each is None for each in known):
-        raise NumericalFailureError("Its gains, biases or inputs are not known.")
-    matched = matched_ensemble(subject.layer.network.cell, *known)
+def _ensemble(work: _Work) -> _Answer:
+    missing = work.missing(_RESTS_ON)
+    if missing:
+        raise NumericalFailureError(f"It rests on {_listed(missing)}, which could not be made.")
+    parts = work.parts
+    matched = matched_ensemble(work.network.cell, *(parts[name] for name in _RESTS_ON))
     measured = {"variance": float(parts["run"].variance)}
     if parts.get("spectra") is not None:
         measured["leading_edge"] = float(np.median(parts["spectra"].leading_edges))
@@ -183,39 +207,61 @@ def _ensemble(subject, parts, limits, seed) -> _Answer:
         measured["lyapunov"] = float(parts["exponents"].exponents[0])
     if parts.get("timescales") is not None:
         measured["gate_time"] = float(parts["timescales"].gate_time)
-    return ensemble_of(matched, measured, units=subject.layer.network.n, limits=limits, seed=seed)
+    return ensemble_of(
+        matched,
+        measured,
+        run=work.run(),
+        followed=work.subject.followed,
+        driven=work.subject.length is not None,
+        limits=work.limits,
+        seed=work.seed,
+    )
 
 
-def _advised(subject, parts, limits, seed) -> _Answer:
+def _advised(work: _Work) -> _Answer:
+    parts, length = work.parts, work.subject.length
     found = chain(
         sentences.gate_advice(parts.get("run")),
         sentences.gradient_advice(parts.get("gradients")),
-        sentences.chaos_advice(parts.get("exponents")),
+        sentences.chaos_advice(parts.get("exponents"), driven=length is not None),
         sentences.gain_advice(parts.get("ensemble")),
-        sentences.memory_advice(parts.get("ensemble"), parts.get("timescales"), subject.length),
+        sentences.memory_advice(
+            parts.get("run"), parts.get("biases"), parts.get("timescales"), length
+        ),
         sentences.outlier_advice(parts.get("couplings")),
         sentences.structure_advice(parts.get("ensemble")),
         sentences.point_advice(parts.get("slow_points")),
     )
-    return sentences.sorted_advice(found), Status.OK, ()
+    missing = work.missing(_ADVISED)
+    if len(missing) == len(_ADVISED):
+        return (), Status.NOT_CONVERGED, ("None of the parts that it looks at was made.",)
+    notes = (f"It does not look at {_listed(missing)}: not made.",) if missing else ()
+    return sentences.sorted_advice(found), Status.OK, notes
 
 
-_MAKERS = dict(
-    zip(
-        STAGES,
-        (
-            _couplings,
-            _biases,
-            _drives,
-            _statistics,
-            _spectra,
-            _exponents,
-            _timescales,
-            _slow_points,
-            _gradients,
-            _ensemble,
-            _advised,
-        ),
-        strict=True,
-    )
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(name.replace("_", " ") for name in names)
+
+
+_MAKERS: dict[str, Callable[[_Work], _Answer]] = {
+    "couplings": _couplings,
+    "biases": _biases,
+    "drives": _drives,
+    "run": _statistics,
+    "spectra": _spectra,
+    "exponents": _exponents,
+    "timescales": _timescales,
+    "slow_points": _slow_points,
+    "gradients": _gradients,
+    "ensemble": _ensemble,
+    "advice": _advised,
+}
+_ADVISED = (
+    "couplings",
+    "run",
+    "exponents",
+    "timescales",
+    "slow_points",
+    "gradients",
+    "ensemble",
 )

@@ -30,19 +30,19 @@ class Axes(NamedTuple):
         Bias of the gate that keeps the state; without gates the bias itself.
     gate
         The observable that keeps the state, empty without gates.
-    drive
-        The drive that adds to that bias.
+    field
+        The candidate's coupling field.
     """
 
     gain: str
     bias: str
     gate: str
-    drive: str
+    field: str
 
 
 AXES = {
-    GRU: Axes("gain_n", "bias_z", "update_gate", "z"),
-    LSTM: Axes("gain_g", "bias_f", "forget_gate", "f"),
+    GRU: Axes("gain_n", "bias_z", "update_gate", "n"),
+    LSTM: Axes("gain_g", "bias_f", "forget_gate", "g"),
     ElmanRNN: Axes("gain", "bias", "", "h"),
 }
 
@@ -157,9 +157,8 @@ def matched_ensemble(
         parts["static"]["n"] += _reset_square(cell, run) * float(spreads["bias_hn"]) ** 2
     shown = {key: value for key, value in values.items() if not isinstance(value, str)}
     shown |= {f"spread_{_short(name)}": value for name, value in spreads.items()}
-    labels = {"mean": "mean", "static": "static", "varying": "varying", "time": "time"}
-    for key, label in labels.items():
-        shown |= {f"input_{label}_{name}": value for name, value in parts[key].items()}
+    for key, values_of in parts.items():
+        shown |= {f"input_{key}_{name}": value for name, value in values_of.items()}
     return Matched(
         cell=type(cell)(**values),
         parameters={key: np.asarray(value, float) for key, value in shown.items()},

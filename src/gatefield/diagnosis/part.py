@@ -1,4 +1,4 @@
-"""What the parts of a diagnosis share."""
+"""What a diagnosis and its parts share."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from gatefield.core.results import AbstractResult
 
 
 class MapPart(AbstractResult):
-    """Base of the parts: times count steps."""
+    """Base of a diagnosis, of its layers and of their parts: times count steps."""
 
     @property
     def is_map(self) -> bool:

@@ -1,22 +1,17 @@
-"""The static theory about a matched ensemble: its radius on a plane, and the critical gain."""
+"""The static theory's radius on a plane about a matched ensemble."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import brentq
 
 from gatefield.core.types import Float, HostArray
 from gatefield.diagnosis.matched import Matched
-from gatefield.diagnosis.theory import REPLICATES, SAMPLES
-from gatefield.theory.static import solve_static
+from gatefield.diagnosis.theory import radius_at
 
 _AROUND = 4.0  # factor of the gain, to both sides
 _BESIDE = 3.0  # of the bias
-_FARTHEST = np.log(63.0)  # of the gain's logarithm, to both sides
-_EXACT = 1e-2  # of that, where the critical gain is looked for
 
 
 class Plane(NamedTuple):
@@ -29,23 +24,7 @@ class Plane(NamedTuple):
     line_biases: Float[HostArray, " vertex"]
 
 
-def radius_at(matched: Matched, **values: float) -> float:
-    """Return the radius of the smallest fixed point with other parameters; NaN if there is none.
-
-    All input is taken as static.
-    """
-    branches = solve_static(
-        matched.with_values(**values),
-        samples=SAMPLES,
-        replicates=REPLICATES,
-        throw=False,
-        input_mean=matched.mean,
-        input_variance=matched.frozen(),
-    )
-    return float(branches[0].radius) if branches else np.nan
-
-
-def plane_of(matched: Matched, points: int) -> Plane:
+def plane_of(matched: Matched, points: int, seed: int) -> Plane:
     """Compute the radius on a grid of the candidate's gain and the memory gate's mean bias.
 
     Parameters
@@ -54,6 +33,8 @@ def plane_of(matched: Matched, points: int) -> Plane:
         The ensemble, in the middle of the grid.
     points
         On each side.
+    seed
+        Of theory's samples.
 
     Returns
     -------
@@ -68,42 +49,9 @@ def plane_of(matched: Matched, points: int) -> Plane:
     radius = np.full((points, points), np.nan)
     for row, each in enumerate(gains):
         for column, other in enumerate(biases):
-            radius[row, column] = radius_at(matched, **{axes.gain: each, axes.bias: other})
+            radius[row, column] = radius_at(matched, seed, **{axes.gain: each, axes.bias: other})
     lines = [_crossing(np.log(gains), radius[:, column]) for column in range(points)]
     return Plane(gains, biases, radius, np.exp(lines), biases.copy())
-
-
-def critical_gain(matched: Matched, edge: Callable[[float], float]) -> float:
-    """Return the candidate's gain at which an edge is one; NaN if none within a factor of 64.
-
-    Parameters
-    ----------
-    matched
-        The ensemble, from whose gain the search goes out in factors of two.
-    edge
-        A function of the gain that is below one on the stable side; NaN where it is not known.
-    """
-    own = float(getattr(matched.cell, matched.axes.gain))
-    if own <= 0:
-        return np.nan
-
-    def excess(log_gain: float) -> float:
-        return edge(float(np.exp(log_gain))) - 1.0
-
-    start, here = np.log(own), excess(np.log(own))
-    if not np.isfinite(here):
-        return np.nan
-    step, before = (np.log(2.0) if here < 0 else -np.log(2.0)), start
-    while abs(before - start) < _FARTHEST:
-        after = before + step
-        there = excess(after)
-        if not np.isfinite(there):
-            return np.nan
-        if there * here <= 0:
-            root: Any = brentq(excess, *sorted((before, after)), xtol=_EXACT)
-            return float(np.exp(root))
-        before = after
-    return np.nan
 
 
 def _crossing(places: HostArray, values: HostArray) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 
 from gatefield.core.checks import check_choice
 from gatefield.core.errors import refuse
-from gatefield.core.results import AbstractResult, Status
+from gatefield.core.results import Status
 from gatefield.diagnosis.advice import Advice
 from gatefield.diagnosis.biases import Biases
 from gatefield.diagnosis.couplings import Couplings
@@ -18,6 +18,7 @@ from gatefield.diagnosis.ensemble import Ensemble
 from gatefield.diagnosis.exponents import Exponents
 from gatefield.diagnosis.gates import RunStatistics
 from gatefield.diagnosis.gradients import Gradients
+from gatefield.diagnosis.part import MapPart
 from gatefield.diagnosis.slow_points import SlowPoints
 from gatefield.diagnosis.spectra import Spectra
 from gatefield.diagnosis.timescales import Timescales
@@ -56,7 +57,7 @@ class Stage(NamedTuple):
     notes: tuple[str, ...]
 
 
-class LayerDiagnosis(AbstractResult):
+class LayerDiagnosis(MapPart):
     """One layer in one direction. A part that failed or was not asked for is None.
 
     Attributes
@@ -95,11 +96,6 @@ class LayerDiagnosis(AbstractResult):
     stages: tuple[Stage, ...] = eqx.field(static=True)
 
     @property
-    def is_map(self) -> bool:
-        """Whether times count steps: they do."""
-        return True
-
-    @property
     def name(self) -> str:
         """The layer's place, for instance "layer 0" or "layer 1, reverse"."""
         return f"layer {self.depth}" + (", reverse" if self.reverse else "")
@@ -130,7 +126,7 @@ class LayerDiagnosis(AbstractResult):
         return next(each for each in self.stages if each.name == name)
 
 
-class Diagnosis(AbstractResult):
+class Diagnosis(MapPart):
     """What a trained recurrent network is as a dynamical system, layer by layer.
 
     Attributes
@@ -167,11 +163,6 @@ class Diagnosis(AbstractResult):
     sequence_steps: int = eqx.field(static=True)
     notes: tuple[str, ...] = eqx.field(static=True)
     settings: tuple[tuple[str, Any], ...] = eqx.field(static=True)
-
-    @property
-    def is_map(self) -> bool:
-        """Whether times count steps: they do."""
-        return True
 
     @property
     def status(self) -> Status:

@@ -14,7 +14,7 @@ from gatefield.networks import Layer, LayeredNetwork, Network, Series, simulate
 UNDRIVEN = 200
 """Steps of the run without inputs, and of the burn-in before it."""
 
-
+_DIVERGED = "The states left the finite numbers along these inputs. Rescale the inputs."
 _LONG = 640  # steps from which on a sequence is not repeated
 
 
@@ -75,8 +75,17 @@ class LayerRun(NamedTuple):
         return {name: values.mean(axis=(0, 1)) for name, values in self.received.items()}
 
 
-def checked_inputs(stack: Any, inputs: Any) -> Float[HostArray, "sequence time feature"] | None:
+def checked_inputs(
+    stack: Any, inputs: Any, whose: str = "the model"
+) -> Float[HostArray, "sequence time feature"] | None:
     """Return inputs as (S, T, features), None where there are none.
+
+    Parameters
+    ----------
+    stack, inputs
+        As in `diagnose`.
+    whose
+        Whose features they are, for the message.
 
     Raises
     ------
@@ -92,8 +101,9 @@ def checked_inputs(stack: Any, inputs: Any) -> Float[HostArray, "sequence time f
     if values.ndim == 2:
         values = values[None]
     if values.ndim != 3 or values.shape[2] != stack.features or not values.size:
-        expected = f"(T, {stack.features}) or (samples, T, {stack.features}): steps, features"
-        remedy = "Batches first: transpose data that have the steps first."
+        features = stack.features
+        expected = f"(T, {features}) or (samples, T, {features}), features of {whose}"
+        remedy = "Pass what the module itself reads: batches first, the features last."
         refuse("inputs.shape", np.shape(inputs), expected, remedy)
     if values.shape[1] < 2:
         refuse("steps of inputs", values.shape[1], "at least 2", "Pass longer sequences.")
@@ -164,6 +174,22 @@ def joined(sequences: Sequences, most: int) -> tuple[Float[HostArray, "time feat
     return flat[:steps], note
 
 
+def received_along(
+    stack: LayeredNetwork, values: HostArray, start: HostArray
+) -> tuple[dict[str, Series], ...]:
+    """Return what each layer receives along a sequence.
+
+    Raises
+    ------
+    NumericalFailureError
+        If the states of a lower layer diverge, with what helps in a diagnosis.
+    """
+    try:
+        return stack.layer_inputs(values, start)
+    except NumericalFailureError:
+        raise NumericalFailureError(_DIVERGED) from None
+
+
 def layer_runs(stack: LayeredNetwork, sequences: Sequences) -> list[LayerRun]:
     """Run all layers along all sequences.
 
@@ -176,7 +202,7 @@ def layer_runs(stack: LayeredNetwork, sequences: Sequences) -> list[LayerRun]:
     states: list[list[HostArray]] = [[] for _ in stack.layers]
     skip = sequences.discarded
     for values, start in zip(sequences.values, sequences.initial, strict=True):
-        each = stack.layer_inputs(values, start)
+        each = received_along(stack, values, start)
         for place, (layer, own) in enumerate(zip(stack.layers, each, strict=True)):
             run = simulate(
                 layer.network,
@@ -205,7 +231,5 @@ def _collected(layer: Layer, received: list, states: list) -> LayerRun:
     drives = {name: np.stack([each[name] for each in received]) for name in received[0]}
     found = np.stack(states)
     if not np.all(np.isfinite(found)):
-        raise NumericalFailureError(
-            "The layer's states left the finite numbers along these inputs. Rescale the inputs."
-        )
+        raise NumericalFailureError(_DIVERGED)
     return LayerRun(layer.network, drives, found)

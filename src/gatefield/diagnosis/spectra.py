@@ -10,7 +10,7 @@ import numpy as np
 from gatefield.analysis import leading_modes, network_spectrum
 from gatefield.core.results import Status, quantity
 from gatefield.core.types import Complex, Float, HostArray, Int
-from gatefield.diagnosis.couplings import spectral_margin
+from gatefield.diagnosis.margins import spectral_margin
 from gatefield.diagnosis.part import MapPart
 from gatefield.diagnosis.runs import LayerRun, spread_over
 from gatefield.networks import linearise
@@ -150,34 +150,49 @@ def _at(run: LayerRun, step: int, sequence: int, full: bool) -> tuple[_State, bo
     state, inputs = run.states[sequence, step], run.inputs(sequence)
     units = linearise(run.network, state, inputs=inputs, time=step)
     boundary = spectral_boundary(units, resolution=_RESOLUTION, throw=False)
-    exact = boundary.status is Status.OK
     vertices = boundary.vertices_real + 1j * boundary.vertices_imag
     extent = np.ptp(np.real(vertices)) + np.ptp(np.imag(vertices)) if vertices.size else 0.0
     # A quarter of both widths: the radius, where the support is a disc.
     margin = spectral_margin(run.network.n) * extent / 4
-    size = units.A.shape[0] * units.A.shape[1]
-    if full or size <= _MODES + 2:
-        values = network_spectrum(run.network, state, inputs=inputs, time=step).eigenvalues
-        beyond = values[~boundary.contains(values)]
+    found = edge_at(run, step, sequence, full)
+    outside = -1
+    if found.complete:
+        beyond = found.eigenvalues[~boundary.contains(found.eigenvalues)]
         outside = int(np.sum(distances(beyond, boundary.curves) > margin)) if beyond.size else 0
-        edge, values = float(np.max(np.abs(values))), values if full else None
-    else:
-        modes = leading_modes(
-            run.network,
-            state,
-            _MODES,
-            inputs=inputs,
-            time=step,
-            tolerance=_TOLERANCE,
-            max_products=_PRODUCTS,
-            throw=False,
-        )
-        values, outside = None, -1
-        found = np.abs(modes.eigenvalues)
-        edge = float(found.max()) if found.size else np.nan
-        exact = exact and modes.status is Status.OK
+    values = found.eigenvalues if full else None
     theory = float(boundary.leading_edge)
-    return _State(step, edge, theory, outside, margin, values, boundary.curves), exact
+    known = found.exact and boundary.status is Status.OK
+    return _State(step, found.edge, theory, outside, margin, values, boundary.curves), known
+
+
+class Edge(NamedTuple):
+    """The leading edge at a state, the eigenvalues known there, if all, and if exact."""
+
+    edge: float
+    eigenvalues: Complex[HostArray, " mode"]
+    complete: bool
+    exact: bool
+
+
+def edge_at(run: LayerRun, step: int, sequence: int, full: bool) -> Edge:
+    """Return the leading edge at a state of a run, from all eigenvalues or by Arnoldi's method."""
+    state, inputs = run.states[sequence, step], run.inputs(sequence)
+    if full or state.size <= _MODES + 2:
+        values = network_spectrum(run.network, state, inputs=inputs, time=step).eigenvalues
+        return Edge(float(np.max(np.abs(values))), values, complete=True, exact=True)
+    modes = leading_modes(
+        run.network,
+        state,
+        _MODES,
+        inputs=inputs,
+        time=step,
+        tolerance=_TOLERANCE,
+        max_products=_PRODUCTS,
+        throw=False,
+    )
+    sizes = np.abs(modes.eigenvalues)
+    edge = float(sizes.max()) if sizes.size else np.nan
+    return Edge(edge, modes.eigenvalues, complete=False, exact=modes.status is Status.OK)
 
 
 def distances(

@@ -21,6 +21,7 @@ SAMPLES, REPLICATES = 512, 2
 """Of the static theory, everywhere the same: other sizes are compiled anew."""
 
 _MOST_UNITS, _FEWEST_UNITS = 1024, 64
+_SETS = 4  # of units, for the error of what rests on the slowest of them
 _RESOLUTION = 1e-2
 _TOLERANCE = 5e-3  # of covariances, and of the exponent
 
@@ -35,7 +36,23 @@ class Predicted(NamedTuple):
 
 
 def static_state(matched: Matched, variance: float, seed: int) -> StaticMeanField | None:
-    """Return the fixed point whose activity is nearest to a variance, a stable one if any is."""
+    """Return the fixed point whose activity is nearest to a variance; None without a solution."""
+    name = matched.cell.state_names[0]
+    found = _fixed_points(matched, seed)
+    found.sort(key=lambda each: abs(float(each.variance[name]) - variance))
+    return found[0] if found else None
+
+
+def radius_at(matched: Matched, seed: int, **values: float) -> float:
+    """Return the radius of the smallest fixed point with other parameters; NaN if there is none.
+
+    All input is taken as static.
+    """
+    found = _fixed_points(matched._replace(cell=matched.with_values(**values)), seed)
+    return float(found[0].radius) if found else np.nan
+
+
+def _fixed_points(matched: Matched, seed: int) -> list[StaticMeanField]:
     found = solve_static(
         matched.cell,
         samples=SAMPLES,
@@ -45,10 +62,7 @@ def static_state(matched: Matched, variance: float, seed: int) -> StaticMeanFiel
         input_mean=matched.mean,
         input_variance=matched.frozen(),
     )
-    good = [each for each in found if each.status is Status.OK]
-    name = matched.cell.state_names[0]
-    good.sort(key=lambda each: (not bool(each.stable), abs(float(each.variance[name]) - variance)))
-    return good[0] if good else None
+    return [each for each in found if each.status is Status.OK]
 
 
 def of_fixed_point(state: StaticMeanField, units: int, seed: int) -> Predicted:
@@ -117,13 +131,6 @@ def of_motion(solved: MeanField, limits: Limits, units: int, seed: int) -> Predi
     return Predicted(values, errors, notes, complete="lyapunov" in values)
 
 
-def moving_edge(matched: Matched, limits: Limits, units: int, seed: int, **values: float) -> float:
-    """Return the leading edge along the inputs with other parameters; NaN without a solution."""
-    other = matched._replace(cell=matched.with_values(**values))
-    solved = moving_state(other, limits, seed)
-    return _spectral(solved, units, seed)[0] if solved.status is Status.OK else np.nan
-
-
 def _spectral(source: Any, units: int, seed: int) -> tuple[float, float, float]:
     """Return the leading edge with its sampling error, and the units' median forgetting time.
 
@@ -131,12 +138,11 @@ def _spectral(source: Any, units: int, seed: int) -> tuple[float, float, float]:
     slower ones.
     """
     count = int(np.clip(units, _FEWEST_UNITS, _MOST_UNITS))
-    both = [unit_ensemble(source, samples=count, seed=seed + place) for place in range(2)]
+    each = [unit_ensemble(source, samples=count, seed=seed + place) for place in range(_SETS)]
     edges = [
-        float(spectral_boundary(each, resolution=_RESOLUTION, throw=False).leading_edge)
-        for each in both
+        float(spectral_boundary(one, resolution=_RESOLUTION, throw=False).leading_edge)
+        for one in each
     ]
-    slowest = np.max(np.abs(np.linalg.eigvals(both[0].A)), axis=-1)
-    # Of two draws: half their distance is the error of their mean.
-    error = abs(edges[0] - edges[1]) / 2
+    slowest = np.max(np.abs(np.linalg.eigvals(each[0].A)), axis=-1)
+    error = float(np.std(edges, ddof=1)) / np.sqrt(_SETS)
     return float(np.mean(edges)), error, time_of(float(np.median(slowest)))

@@ -85,12 +85,7 @@ def timescales_of(
     -------
     Timescales
     """
-    times = np.concatenate(
-        [
-            gate_times(run, int(step), place % run.sequences)
-            for place, step in enumerate(spread_over(run.length, _STATES))
-        ]
-    )
+    times = gate_times(run)
     edges = np.zeros(0) if spectra is None else spectra.leading_edges
     typical = float(np.median(edges)) if edges.size else np.nan
     first = np.nan if exponents is None else abs(float(exponents.exponents[0]))
@@ -112,13 +107,16 @@ def timescales_of(
     )
 
 
-def gate_times(run: LayerRun, step: int, sequence: int) -> Float[HostArray, " unit"]:
-    """Return each unit's own forgetting time at a state of the run."""
-    blocks = linearise(
-        run.network, run.states[sequence, step], inputs=run.inputs(sequence), time=step
-    ).A
-    slowest = np.max(np.abs(np.linalg.eigvals(blocks)), axis=-1)
-    return np.array([time_of(float(each)) for each in slowest])
+def gate_times(run: LayerRun) -> Float[HostArray, " unit"]:
+    """Return each unit's own forgetting time at several states of the run, end to end."""
+    found = []
+    for place, step in enumerate(spread_over(run.length, _STATES)):
+        sequence = place % run.sequences
+        state, inputs = run.states[sequence, step], run.inputs(sequence)
+        blocks = linearise(run.network, state, inputs=inputs, time=int(step)).A
+        slowest = np.max(np.abs(np.linalg.eigvals(blocks)), axis=-1)
+        found += [time_of(float(each)) for each in slowest]
+    return np.array(found)
 
 
 def time_of(modulus: float) -> float:

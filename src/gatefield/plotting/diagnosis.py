@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import TwoSlopeNorm
@@ -24,9 +23,9 @@ from gatefield.diagnosis import (
 )
 from gatefield.plotting.exponent_spectra import plot_exponent_spectrum
 from gatefield.plotting.names import symbol
+from gatefield.plotting.panel import REFERENCE, axes_or_new
 from gatefield.plotting.spectrum import DOTS, OUTLINE, STABILITY, frame, mark_stability
 
-_ZERO: dict[str, Any] = {"color": STABILITY, "linewidth": 0.9, "linestyle": ":", "zorder": 0}
 _FAR = 1.0  # e-folds of the radius at which the colours of the plane end
 _RASTER = 500  # dots, above which they are pixels
 
@@ -61,7 +60,7 @@ def plot_coupling_eigenvalues(
     check_choice("field", field, couplings.field_names)
     place = couplings.field_names.index(field)
     values, out = couplings.eigenvalues[place], int(couplings.outliers[place])
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     _dots(ax, values)
     beyond = values[:out]
     if out:
@@ -110,7 +109,7 @@ def plot_layer_jacobian(
     if not -count <= place < count:
         refuse("place", place, f"from {-count} to {count - 1}", "No spectrum was computed there.")
     state = int(spectra.whole[place])
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     _dots(ax, spectra.eigenvalues[place])
     mark_stability(ax, is_map=True)
     for curve in spectra.boundary(state):
@@ -139,7 +138,7 @@ def plot_layer_exponents(exponents: Exponents, *, ax: Axes | None = None) -> Axe
     Axes
         With a line at zero; the title tells the Kaplan-Yorke dimension.
     """
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     given: dict[str, Any] = {"label": "layer", "colour": DOTS, "unit": "step"}
     plot_exponent_spectrum(
         exponents.exponents[None], exponents.standard_errors[None], ax=ax, **given
@@ -168,8 +167,8 @@ def plot_slow_points(points: SlowPoints, *, ax: Axes | None = None) -> Axes:
     Axes
         With a line at one, where stability ends; larger dots were found more often.
     """
-    ax = _axes(ax)
-    ax.axhline(1.0, **_ZERO)
+    ax = axes_or_new(ax)
+    ax.axhline(1.0, **REFERENCE)
     groups = {
         "stable": (points.stable & ~points.is_slow, "#1b7f3b", "o"),
         "unstable": (~points.stable & ~points.is_slow, DOTS, "o"),
@@ -214,10 +213,10 @@ def plot_phase_place(ensemble: Ensemble, *, ax: Axes | None = None, colorbar: bo
     -------
     Axes
         The radius of the static theory over gain and bias, white where it is one; its critical
-        line; the layer as a star; and a diamond at the gain at which, along the layer's own inputs,
-        the leading edge would be one.
+        line; the layer as a star; and a diamond, with its standard error, at the gain at which
+        random networks would be at the edge: along the layer's own inputs, where these vary.
     """
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     inside = np.isfinite(ensemble.radius) & (ensemble.radius > 0)
     with np.errstate(divide="ignore", invalid="ignore"):
         folds = np.where(inside, np.log(ensemble.radius), np.nan)
@@ -236,7 +235,10 @@ def plot_phase_place(ensemble: Ensemble, *, ax: Axes | None = None, colorbar: bo
     ax.plot([ensemble.gain], [ensemble.bias], "*", label="this layer", zorder=6, **star)
     if ensemble.gains[0] <= ensemble.critical_gain <= ensemble.gains[-1]:
         look: dict[str, Any] = {"color": OUTLINE, "markerfacecolor": "white", "markersize": 6}
-        ax.plot([ensemble.critical_gain], [ensemble.bias], "D", label="leading edge 1", **look)
+        place = [ensemble.critical_gain], [ensemble.bias]
+        if ensemble.critical_error > 0:
+            ax.errorbar(*place, xerr=[ensemble.critical_error], fmt="none", ecolor=OUTLINE)
+        ax.plot(*place, "D", label="edge, random networks", **look)
     if np.all(ensemble.gains > 0):
         ax.set_xscale("log")
         marks = 2.0 ** np.arange(-8, 9)
@@ -251,7 +253,7 @@ def plot_phase_place(ensemble: Ensemble, *, ax: Axes | None = None, colorbar: bo
         marks = np.array([0.5, 0.7, 1.0, 1.4, 2.0])
         bar.set_ticks(np.log(marks).tolist(), labels=[f"{each:g}" for each in marks])
         bar.set_label("radius (stable below 1)")
-    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
     return ax
 
 
@@ -259,10 +261,6 @@ def _legend_above(ax: Axes, title: str, more: list[Line2D], **look: Any) -> None
     handles = [*ax.get_legend_handles_labels()[0], *more]
     place: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "borderaxespad": 0}
     ax.legend(handles=handles, title=title, alignment="left", **place, **look)
-
-
-def _axes(ax: Axes | None) -> Axes:
-    return plt.subplots()[1] if ax is None else ax
 
 
 def _dots(ax: Axes, values: Complex[HostArray, " mode"]) -> None:

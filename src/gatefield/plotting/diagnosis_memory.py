@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
 from gatefield.core.errors import refuse
 from gatefield.diagnosis import Gradients, RunStatistics, Timescales
-from gatefield.plotting.spectrum import DOTS, OUTLINE, STABILITY
+from gatefield.plotting.panel import REFERENCE, axes_or_new
+from gatefield.plotting.spectrum import DOTS, OUTLINE
 
 MEMORY_GATES = ("update_gate", "forget_gate")
 """Gates whose value is what a unit keeps of its state in one step."""
 
-_ZERO: dict[str, Any] = {"color": STABILITY, "linewidth": 0.9, "linestyle": ":", "zorder": 0}
 _KEEPS = "#3d5a98"
 _OTHERS = (DOTS, "#2a9d8f", "#8d5fa8")
 _TIMES = (0.3, 1.0, 2.0, 5.0, 20.0)  # steps, where a gate's axis of times has its marks
@@ -51,7 +48,7 @@ def plot_gate_histogram(
     """
     if not run.gate_names:
         refuse("run.gate_names", (), "at least one gate", "Draw the activity instead.")
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     widths = np.diff(run.bins)
     colours = iter(_OTHERS * len(run.gate_names))
     for name, shares in zip(run.gate_names, run.gate_histogram, strict=True):
@@ -100,11 +97,11 @@ def plot_layer_memory(timescales: Timescales, *, ax: Axes | None = None) -> Axes
     -------
     Axes
     """
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     lags, values = timescales.lags, timescales.activity_correlation
     gone = np.flatnonzero(np.abs(values) < _FADED)
     last = min(len(lags) - 1, _AFTER * int(gone[0]) + 2 if gone.size else len(lags) - 1)
-    ax.axhline(0.0, **_ZERO)
+    ax.axhline(0.0, **REFERENCE)
     ax.plot(lags[: last + 1], values[: last + 1], color=DOTS, label="correlation of the activity")
     longest = max(float(lags[last]), 1.0)
     times = {
@@ -144,14 +141,14 @@ def plot_gradient_horizon(gradients: Gradients, *, ax: Axes | None = None) -> Ax
         Root mean squares by component over that of all of them at the end, on a logarithmic scale,
         with a line at one; the title tells the e-folds over the horizon.
     """
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     at_end = sum(float(values[0]) for values in gradients.adjoint_variance.values())
     for place, (name, values) in enumerate(gradients.adjoint_variance.items()):
         colour = _OTHERS[place % len(_OTHERS)]
         size = np.sqrt(values / at_end) if at_end > 0 else np.full(len(values), np.nan)
         shown = np.where(size > 0, size, np.nan)
         ax.plot(gradients.times, shown, color=colour, label=f"$a_{{{name}}}$")
-    ax.axhline(1.0, **_ZERO)
+    ax.axhline(1.0, **REFERENCE)
     ax.set_yscale("log")
     ax.set_xlim(0, max(float(gradients.times[-1]), 1.0))
     ax.set_xlabel("steps before the end")
@@ -159,7 +156,3 @@ def plot_gradient_horizon(gradients: Gradients, *, ax: Axes | None = None) -> Ax
     ax.set_title(f"{float(gradients.growth):+.3g} e-folds", loc="left")
     ax.legend(loc="best")
     return ax
-
-
-def _axes(ax: Axes | None) -> Axes:
-    return plt.subplots()[1] if ax is None else ax
