@@ -1,16 +1,14 @@
-"""The training study: tasks whose chance is known, PyTorch's own outputs and steps, resuming."""
+"""The training study: tasks whose chance is known, PyTorch's own outputs and steps."""
 
 from __future__ import annotations
 
 from math import log
-from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from benchmarks.training import results, table
 from benchmarks.training.initialisations import (
     INITIALISATIONS,
     chrono,
@@ -20,15 +18,13 @@ from benchmarks.training.initialisations import (
     orthogonal,
 )
 from benchmarks.training.models import DT, MODELS, activity, answers
-from benchmarks.training.results import Run
-from benchmarks.training.study import grid, study
+from benchmarks.training.study import grid
 from benchmarks.training.tasks import copy_chance, parsed, sampler, task
-from benchmarks.training.train import Curve, Settings, adam, train
+from benchmarks.training.train import Settings, adam
 
 import gatefield as gf
 
 N, BATCH, STEPS = 5, 3, 12
-TINY = Settings(hidden=8, batch=16, steps=4, every=2, tested=8)
 ADDING = task("adding", STEPS)
 # Rounding of float32 in sums of up to ten terms, over 12 steps.
 TOLERANCE = 2e-6
@@ -209,16 +205,28 @@ def test_initialisations_have_the_statistics_they_are_named_for():
     assert not exists("chrono", "vanilla") and exists("chrono", "gru")
 
 
-@pytest.mark.parametrize(("name", "ends"), [("marginal", (2, 100)), ("long", (12.5, 200))])
-def test_gate_times_of_the_recipes_have_the_quantiles_they_are_named_for(name, ends):
-    n = 1000
+def gate_times(name: str, n: int) -> np.ndarray:
+    """Return the times after which the GRU's z alone leaves 1/e, for a sequence of 100 steps."""
     weights = INITIALISATIONS[name](task("adding", 100), "gru", n, 0)
     bias = weights["bias_ih"][n : 2 * n] + weights["bias_hh"][n : 2 * n]
-    times = 1 / np.log1p(np.exp(-bias))  # z^t = 1/e
+    return 1 / np.log1p(np.exp(-bias))
+
+
+def test_log_normal_gate_times_have_the_quantiles_they_are_named_for():
+    n = 1000
+    times = gate_times("marginal", n)
     # The share below a quantile is binomial; four standard errors.
     error = 4 * np.sqrt(0.1 * 0.9 / n)
-    assert np.mean(times < ends[0]) == pytest.approx(0.1, abs=error)
-    assert np.mean(times > ends[1]) == pytest.approx(0.1, abs=error)
+    assert np.mean(times < 2) == pytest.approx(0.1, abs=error)
+    assert np.mean(times > 100) == pytest.approx(0.1, abs=error)
+
+
+def test_even_gate_times_are_uniform_up_to_the_sequence():
+    n = 1000
+    times = np.sort(gate_times("even", n))
+    assert times[0] >= 2 and times[-1] <= 100
+    # Kolmogorov and Smirnov: 1.95 / sqrt(n) is exceeded once in a thousand.
+    assert np.abs((times - 2) / 98 - (np.arange(n) + 0.5) / n).max() < 1.95 / np.sqrt(n)
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -276,98 +284,10 @@ def test_steps_of_adam_are_those_of_pytorch():
             np.testing.assert_allclose(one, other.detach().numpy(), rtol=0, atol=1e-12)
 
 
-def test_a_short_task_is_learned_by_a_small_network():
-    settings = Settings(hidden=16, batch=32, steps=400, every=100, rate=1e-2, tested=500)
-    known = task("adding", 6)
-    curve = train(known, "gru", default(known, "gru", 16, 0), settings)
-    np.testing.assert_array_equal(curve.steps, [0, 100, 200, 300, 400])
-    # Without the input its best is chance, which 500 tests know to 5 per cent.
-    assert curve.loss[-1] < 0.2 * known.chance
-    assert np.isfinite(curve.gradient[1:]).all() and np.isnan(curve.accuracy).all()
-
-
-def test_a_run_that_diverges_stands_still_and_says_so():
-    weights = default(ADDING, "vanilla", 8, 0)
-    weights["readout"] = np.full_like(weights["readout"], np.inf)
-    curve = train(ADDING, "vanilla", weights, TINY)
-    assert not np.isfinite(curve.loss).any()
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory) -> tuple[Path, list[Run]]:
-    """Return a folder with a whole tiny study, which was interrupted once."""
-    folder = tmp_path_factory.mktemp("study")
-    runs = grid({("adding-12", "vanilla"): TINY}, ["default", "orthogonal"], (0, 1))
-    assert study(dict(list(runs.items())[:3]), folder, progress=False) == 3
-    before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    assert study(runs, folder, progress=False) == 1
-    assert {path.name: path.read_bytes() for path in folder.iterdir()}.items() >= before.items()
-    assert study(runs, folder, progress=False) == 0
-    return folder, list(runs)
-
-
-def test_a_study_goes_on_where_it_was_and_repeats_itself(finished, tmp_path):
-    folder, runs = finished
-    assert sorted(path.name for path in folder.iterdir()) == [
-        f"adding-12.vanilla.{name}.{seed}.json"
-        for name in ("default", "orthogonal")
-        for seed in (0, 1)
-    ]
-    study({runs[2]: TINY}, tmp_path, progress=False)
-    name = f"{runs[2].name}.json"
-    assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
-    losses = set()
-    for run in results.all_runs(folder):
-        held = results.read(folder, run)
-        assert held is not None and held[0] == TINY
-        losses.add(float(held[1].loss[-1]))
-    assert len(losses) == 4  # seeds and initialisations differ
-
-
-def test_other_settings_in_the_same_folder_are_refused(finished):
-    folder, runs = finished
-    with pytest.raises(ValueError, match="choose another folder"):
-        study({run: TINY._replace(rate=0.1) for run in runs}, folder, progress=False)
-
-
 def test_the_grid_leaves_out_what_is_not_defined():
-    plan = {("adding-12", model): TINY for model in MODELS}
+    plan = {("adding-12", model): Settings() for model in MODELS}
     runs = list(grid(plan, INITIALISATIONS, range(5)))
     assert len({run.name for run in runs}) == len(runs)
     missing = sum(not exists(name, model) for name in INITIALISATIONS for model in MODELS)
     assert missing > 0 and len(runs) == 5 * (4 * len(INITIALISATIONS) - missing)
     assert all(run.seed == 0 for run in runs[: len(runs) // 5])
-
-
-def curve(*losses: float) -> Curve:
-    steps = 10 * np.arange(len(losses))
-    loss = np.array(losses) / 6  # in units of the adding problem's chance
-    return Curve(steps, loss, np.full(loss.shape, np.nan), np.ones(loss.shape))
-
-
-def test_steps_until_learned_are_told_with_their_censoring():
-    early, late, never = curve(1, 0.09, 0.5), curve(1, 0.11, 0.01), curve(1, 1, 0.8)
-    found = table.seeds(ADDING, [early, late, never])
-    np.testing.assert_array_equal(found.reached, [10, 20, np.inf])
-    assert table.median_steps(found) == "20 (2/3)"
-    assert table.median_steps(table.seeds(ADDING, [early, never, never])) == "> 20 (1/3)"
-    # Of an even number the later one: the earlier would hide that half did not learn.
-    assert table.median_steps(table.seeds(ADDING, [early, never])) == "> 20 (1/2)"
-    assert table.final_loss(found) == "0.5 (0.01 to 0.8)"
-    diverged = table.seeds(ADDING, [curve(1, np.inf, np.inf)])
-    assert table.final_loss(diverged).startswith("diverged")
-
-
-def test_table_and_figure_show_every_row(finished):
-    found = table.gathered(finished[0])
-    ((known, model),) = found
-    assert (known.title, model) == ("adding-12", "vanilla")
-    lines = table.markdown(found).splitlines()
-    rows = [line for line in lines if line.startswith("| adding-12 | vanilla | 4 |")]
-    assert len(rows) == 2
-    assert len({line.count("|") for line in lines if line.startswith("|")}) == 1
-    assert rows[0].count("(0/2)") == 2
-    ax = table.curves_figure(found).axes[0]
-    medians = [line for line in ax.lines if len(np.asarray(line.get_xdata())) == 3]
-    wanted = np.median(found[known, model]["default"].loss, axis=0)
-    np.testing.assert_allclose(np.asarray(medians[0].get_ydata()), wanted, rtol=1e-12)

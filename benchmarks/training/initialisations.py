@@ -129,28 +129,25 @@ def critical(task: Task, model: str, n: int, seed: int) -> dict[str, np.ndarray]
 
 
 def marginal(task: Task, model: str, n: int, seed: int) -> dict[str, np.ndarray]:
-    """Put the silent state at the edge, with gates that keep from two steps to the whole sequence.
+    """Put the silent state at the edge, with log-normal gate times: 2 steps to the whole sequence.
 
     Of the gated RNN from two time constants: 2 / DT steps. These are the 10 and 90 per cent
-    quantiles of a log-normal distribution, so that few units keep as long as most do by `chrono`.
+    quantiles, so that few units keep as long as most do by `chrono`.
     """
-    return _spread(task, model, n, seed, 0.0, 1.0)
+    return _spread(task, model, n, seed, "log-normal")
 
 
-def long(task: Task, model: str, n: int, seed: int) -> dict[str, np.ndarray]:
-    """Do as `marginal`, with gates that keep from an eighth to twice the sequence: median half."""
-    return _spread(task, model, n, seed, 1 / 8, 2.0)
+def even(task: Task, model: str, n: int, seed: int) -> dict[str, np.ndarray]:
+    """Do as `marginal`, with uniform gate times: those of `chrono`, at the edge of stability."""
+    return _spread(task, model, n, seed, "uniform")
 
 
-def _spread(
-    task: Task, model: str, n: int, seed: int, shortest: float, longest: float
-) -> dict[str, np.ndarray]:
-    steps = task.steps * (DT if model == "gated" else 1.0)
+def _spread(task: Task, model: str, n: int, seed: int, times: str) -> dict[str, np.ndarray]:
     cell = marginal_cell(
         MODELS[model].kind,
         units=n,
-        horizon=longest * steps,
-        shortest=max(2.0, shortest * steps),
+        horizon=task.steps * (DT if model == "gated" else 1.0),
+        times=times,
         seed=seed,
         **_gates(model),
     )
@@ -171,11 +168,11 @@ INITIALISATIONS: dict[str, Callable[[Task, str, int, int], dict[str, np.ndarray]
     "chrono": chrono,
     "critical": critical,
     "marginal": marginal,
-    "long": long,
+    "even": even,
 }
 """By name, functions of task, model, units and seed."""
 
 
 def exists(initialisation: str, model: str) -> bool:
     """Return whether an initialisation is defined for a model."""
-    return not (model == "vanilla" and initialisation in ("chrono", "marginal", "long"))
+    return not (model == "vanilla" and initialisation in ("chrono", "marginal", "even"))

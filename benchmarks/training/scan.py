@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import matplotlib.pyplot as plt
 import numpy as np
 from benchmarks.training.initialisations import of_cell
+from benchmarks.training.results import write_json
 from benchmarks.training.study import FOLDER
 from benchmarks.training.tasks import Task, parsed
 from benchmarks.training.train import Settings, train
@@ -142,13 +143,10 @@ def scan(
         asked[f"exponent,{name}"] = partial(exponent, plane, *point)
         for seed in seeds:
             asked[f"loss,{name},{seed}"] = partial(trained, plane, *point, seed)
-    path.parent.mkdir(parents=True, exist_ok=True)
     for name in tqdm(asked, disable=not progress):
         if name not in held:
             held[name] = float(f"{asked[name]():.4g}")
-            beside = path.with_suffix(".part")
-            beside.write_text(json.dumps(held, indent=0) + "\n")
-            beside.replace(path)
+            write_json(path, held, indent=0)
     return held
 
 
@@ -157,7 +155,8 @@ def grid_of(plane: Plane, held: Mapping[str, Any], quantity: str) -> np.ndarray:
 
     def at(column: float, row: float) -> float:
         start = f"{quantity},{column},{row},"
-        return float(np.median([v for name, v in held.items() if f"{name},".startswith(start)]))
+        found = [value for name, value in held.items() if f"{name},".startswith(start)]
+        return float(np.median(np.array(found, dtype=float)))  # null is not a number
 
     return np.array([[at(column, row) for column in plane.columns] for row in plane.rows])
 
