@@ -36,15 +36,15 @@ INITIALISERS: dict[str, tuple[str, Callable[[int, int], gf.AbstractCell]]] = {
         lambda units, seed: chrono_cell("GRU", units=units, horizon=HORIZON, seed=seed),
     ),
     "`critical_`": ("normal", lambda units, seed: critical_cell("GRU")),
+    "`marginal_`, log-normal times": (
+        "normal",
+        lambda units, seed: marginal_cell(
+            "GRU", units=units, horizon=HORIZON, times="log-normal", seed=seed
+        ),
+    ),
     "`marginal_`": (
         "normal",
         lambda units, seed: marginal_cell("GRU", units=units, horizon=HORIZON, seed=seed),
-    ),
-    "`marginal_`, uniform times": (
-        "normal",
-        lambda units, seed: marginal_cell(
-            "GRU", units=units, horizon=HORIZON, times="uniform", seed=seed
-        ),
     ),
 }
 
@@ -62,7 +62,7 @@ def at_zero(name: str, units: int, seed: int) -> tuple[float, int]:
 
 def exponent(kind: str, gain: float, units: int, steps: int, seed: int) -> float:
     """Return the largest exponent of a marginal network under white input to all of its drives."""
-    cell = marginal_cell(kind, units=units, horizon=HORIZON, seed=seed)
+    cell = marginal_cell(kind, units=units, horizon=HORIZON, times="log-normal", seed=seed)
     name = {"GRU": "gain_n", "LSTM": "gain_g"}[kind]
     network = gf.Network.sample(type(cell)(**{**vars(cell), name: gain}), units, seed=seed)
     given = gf.GaussianInput(variance=INPUT_VARIANCE, correlation_time=0.01)
@@ -102,7 +102,7 @@ def main() -> None:
         radii, slow = zip(*(at_zero(name, units, seed) for seed in range(seeds)), strict=True)
         print(f"| {name} | {shown(radii, 4)} | {shown(slow, 1)} |", flush=True)
 
-    print(f"\nExponent times horizon, marginal networks under input, {networks} seeds")
+    print(f"\nExponent times horizon under input, log-normal times, {networks} seeds")
     print("| gain | GRU | LSTM |\n|---|---|---|")
     for gain in (2.0, 2.6, 3.2):
         row = [

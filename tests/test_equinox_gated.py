@@ -197,7 +197,7 @@ def test_recipes_keep_time_constants_and_count_horizons_in_steps():
     chrono = ge.chrono(module, key=KEY, horizon=500.0)
     times = 1 / sigmoid(np.asarray(chrono.beta_z)) / DT
     assert 2 / DT <= times.min() and times.max() <= 500.0 < 2 * times.max()
-    marginal = ge.marginal(module, key=KEY, horizon=500.0, shortest=20.0)
+    marginal = ge.marginal(module, key=KEY, horizon=500.0, shortest=20.0, times="log-normal")
     # Ln of (time - 1) is normal; its median of 40 units, 1.25 / sqrt(40) of its spread.
     centre, spread = np.mean(np.log([49.0, 1.0])), np.log(49.0) / 2.563
     middle = np.median(-np.asarray(marginal.beta_z))

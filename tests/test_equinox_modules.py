@@ -195,6 +195,7 @@ def test_other_modules_are_refused(case, message):
 def test_what_does_not_fit_the_module_is_refused():
     gru, bare = (eqx.nn.GRUCell(2, 3, use_bias=b, key=jax.random.key(0)) for b in (True, False))
     lstm: Any = eqx.nn.LSTMCell(2, 3, use_bias=False, key=jax.random.key(0))
+    no_design: Any = gf.GRU()
     cases: dict[str, Any] = {
         "expected a gatefield.GRU": lambda: ge.from_cell(gru, gf.LSTM(), key=KEY),
         "cell.reset": lambda: ge.from_cell(gru, gf.GRU(reset="before"), key=KEY),
@@ -212,7 +213,7 @@ def test_what_does_not_fit_the_module_is_refused():
         "inputs.features": lambda: ge.critical(
             gru, key=KEY, inputs=InputStatistics(np.zeros(3), np.ones(3))
         ),
-        "a Design or one of its solutions": lambda: ge.from_design(gru, gf.GRU(), key=KEY),
+        "a Design or one of its solutions": lambda: ge.from_design(gru, no_design, key=KEY),
         "different": lambda: ge.from_equinox([gru, bare]),
         "several GRUs or LSTMs alike": lambda: ge.from_equinox([bare, lstm]),
     }

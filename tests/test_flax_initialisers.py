@@ -278,7 +278,9 @@ def test_recipes_of_long_memory_spread_the_bias_that_keeps(name):
     assert 1 <= times.min() and times.max() <= 49
     # Uniform: mean 25, standard deviation 48 / sqrt(12).
     assert abs(times.mean() - 25) < 4 * 48 / np.sqrt(12 * N)
-    gx.marginal_(module, key=KEY, horizon=100.0, shortest=3.0, couplings="orthogonal")
+    gx.marginal_(
+        module, key=KEY, horizon=100.0, shortest=3.0, times="log-normal", couplings="orthogonal"
+    )
     logs = np.log(-1 / np.log(1 / (1 + np.exp(-keeping()))))
     spread = (np.log(100) - np.log(3)) / 2.563
     found = np.quantile(logs, [0.1, 0.9])
@@ -288,7 +290,7 @@ def test_recipes_of_long_memory_spread_the_bias_that_keeps(name):
     # At the edge g_n <r^2>^(1/2) = 1 and g_g <o^2>^(1/2) = 1, where r = o = 1/2.
     block = candidate_block(module, name)
     np.testing.assert_allclose(block @ block.T, 4 * np.eye(N), rtol=0, atol=1e-11)
-    gx.marginal_(module, key=KEY, horizon=100.0, shortest=3.0, times="uniform")
+    gx.marginal_(module, key=KEY, horizon=100.0, shortest=3.0)
     times = -1 / np.log(1 / (1 + np.exp(-keeping())))
     assert 3 <= times.min() and times.max() <= 100
     assert abs(times.mean() - 51.5) < 4 * 97 / np.sqrt(12 * N)

@@ -171,7 +171,7 @@ MEMORIES = ("GRU", "LSTM", "gated")
 def test_marginal_gate_times():
     n = 4000
     for kind in MEMORIES:
-        cell = marginal_cell(kind, units=n, horizon=300.0, shortest=4.0, seed=1)
+        cell = marginal_cell(kind, units=n, horizon=300.0, shortest=4.0, times="log-normal", seed=1)
         times = gate_times(cell)
         # The standard error of the fraction of n units beyond a 10 per cent quantile.
         slack = 3 * math.sqrt(0.09 / n)
@@ -183,7 +183,7 @@ def test_uniform_gate_times():
     """As many units for every lag; the edge stays where it is, since the keeping gate drops out."""
     n = 1000
     for kind in MEMORIES:
-        cell = marginal_cell(kind, units=n, horizon=300.0, shortest=4.0, times="uniform", seed=1)
+        cell = marginal_cell(kind, units=n, horizon=300.0, shortest=4.0, seed=1)
         found = stats.kstest(gate_times(cell), stats.uniform(4, 296).cdf).statistic
         # Exceeded once in a thousand.
         assert found < 1.95 / math.sqrt(n)
@@ -208,7 +208,7 @@ def test_uniform_gate_times_bring_slow_modes_but_no_unstable_ones():
 
 def test_marginal_growth_is_the_leading_edge():
     n, horizon = 300, 100.0
-    cell = marginal_cell("GRU", units=n, horizon=horizon, growth=1.0, seed=2)
+    cell = marginal_cell("GRU", units=n, horizon=horizon, times="log-normal", growth=1.0, seed=2)
     network = gf.Network.sample(cell, n, seed=1)
     edge = gf.spectral_boundary(gf.linearise(network, np.zeros((1, n)))).leading_edge
     assert horizon * math.log(edge) == pytest.approx(1.0, rel=1e-6)

@@ -161,7 +161,9 @@ def test_critical_targets_by_the_modules_own_jacobian():
 def test_marginal_and_chrono_count_in_steps():
     n, horizon = 400, 500.0
     module = bridge.GatedRNN(FEATURES, n, dt=DT, dtype=torch.float64)
-    bridge.marginal_(module, horizon=horizon, shortest=20, generator=generator(1))
+    bridge.marginal_(
+        module, horizon=horizon, shortest=20, times="log-normal", generator=generator(1)
+    )
     steps = (1 + np.exp(-module.beta_z.detach().numpy())) / DT
     slack = 3 * math.sqrt(0.09 / n)
     assert abs(np.mean(steps > horizon) - 0.1) < slack and abs(np.mean(steps < 20) - 0.1) < slack

@@ -245,7 +245,9 @@ def test_marginal_gate_times_and_edge(kind, gate, times):
 def test_marginal_spectrum_ends_at_one():
     """It has the eigenvalues of kept + strength * couplings, the slowest of which are many."""
     n, horizon = 200, 100.0
-    module = bridge.marginal_(made("GRU", n), horizon=horizon, generator=generator(7))
+    module = bridge.marginal_(
+        made("GRU", n), horizon=horizon, times="log-normal", generator=generator(7)
+    )
     z = 1 / (1 + np.exp(-module.bias_ih_l0.detach().numpy()[n : 2 * n]))
     block = module.weight_hh_l0.detach().numpy()[2 * n :]
     expected = np.linalg.eigvals(np.diag(z) + (1 - z)[:, None] / 2 * block)

@@ -163,7 +163,7 @@ def marginal_cell(
     units: int,
     horizon: float,
     shortest: float = 2.0,
-    times: str = "log-normal",
+    times: str = "uniform",
     growth: float = 0.0,
     seed: int = 0,
     **parameters: Any,
@@ -202,7 +202,8 @@ def marginal_cell(
         Of the time in which a unit alone forgets, in steps (maps) or time constants (flows): 90 and
         10 per cent quantiles of log-normal times, the largest and the smallest of uniform ones.
     times
-        "log-normal" or "uniform".
+        "uniform" or "log-normal". In the study of benchmarks/training the GRU and the LSTM learned
+        from uniform times in fewer steps, and the gated RNN more often from log-normal ones.
     growth
         e-folds that the leading edge gains over the horizon, at the zero state. Negative values
         need a spectrum below its slowest unit, and are mostly refused.

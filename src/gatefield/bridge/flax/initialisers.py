@@ -134,7 +134,7 @@ def marginal_(
     rngs: Any = None,
     horizon: float,
     shortest: float = 2.0,
-    times: str = "log-normal",
+    times: str = "uniform",
     growth: float = 0.0,
     couplings: str = "normal",
     input_gain: float | Mapping[str, float] | None = None,

@@ -141,7 +141,7 @@ def marginal_(
     *,
     horizon: float,
     shortest: float = 2.0,
-    times: str = "log-normal",
+    times: str = "uniform",
     growth: float = 0.0,
     couplings: str = "normal",
     input_gain: float | Mapping[str, float] | None = None,
