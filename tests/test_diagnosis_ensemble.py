@@ -106,6 +106,11 @@ def test_the_plane_without_bias_has_its_line_at_gain_one(quiet):
     assert found.radius[1, 0] < found.radius[1, middle]
 
 
+def test_states_that_still_fall_to_zero_are_no_structure(quiet):
+    assert float(quiet.ensemble.finite_size["variance"]) >= 1e-9
+    assert not [each for each in quiet.advice if each.topic == "structure"]
+
+
 def test_structure_is_told_where_couplings_are_not_random():
     rng = np.random.default_rng(5)
     J = 0.4 * rng.standard_normal((N, N)) / np.sqrt(N)

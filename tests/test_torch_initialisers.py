@@ -352,6 +352,16 @@ def refusals():
         "no gates": (lambda: bridge.chrono_(made("RNN", 5), horizon=9), "no gate"),
         "a horizon": (lambda: bridge.chrono_(gru, horizon=2), "above 2"),
         "no horizon": (lambda: bridge.marginal_(gru, horizon=2.0), "less than the horizon"),
+        "seeds of marginal": (
+            lambda: bridge.marginal_(gru, horizon=50, seed=1),
+            "parameters of a GRU",
+        ),
+        "a typing error": (lambda: bridge.chrono_(gru, horizon=50, biasz=1.0), "biasz"),
+        "an unknown bias": (lambda: bridge.orthogonal_(gru, bias=1.0), "parameters of a GRU"),
+        "steps of a flow": (
+            lambda: bridge.marginal_(bridge.GatedRNN(3, 5), horizon=200),
+            "shortest = 2.0: expected more than 10 steps",
+        ),
         "a set bias": (lambda: bridge.marginal_(gru, horizon=50, bias_z=1.0), "draws"),
         "a design": (lambda: bridge.from_design_(gru, gf.GRU()), "from_cell_"),
         "features": (lambda: bridge.critical_(gru, inputs=np.ones((9, 4))), "features"),

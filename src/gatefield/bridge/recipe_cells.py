@@ -14,7 +14,7 @@ import numpy as np
 
 from gatefield.bridge.drawn import InputGain, Slots, check_fits
 from gatefield.cells import AbstractCell
-from gatefield.core.checks import as_number, check_count
+from gatefield.core.checks import as_number, check_count, check_names
 from gatefield.core.errors import refuse
 from gatefield.initialise import Design, DesignSolution, InputStatistics
 from gatefield.initialise.driven import mean_field, output_statistics
@@ -82,8 +82,8 @@ def marginal(
     """Return `marginal_cell` of each layer's kind and number of units, times being steps."""
     own = _own(slots[0], parameters, memory=True)
     times = {
-        "horizon": as_number("horizon", horizon, positive=True),
-        "shortest": as_number("shortest", shortest, positive=True),
+        "horizon": _steps("horizon", horizon, slots[0], 1.0),
+        "shortest": _steps("shortest", shortest, slots[0], 1.0),
     }
     cells = [
         marginal_cell(
@@ -109,7 +109,7 @@ def chrono(
 ) -> Cells:
     """Return `chrono_cell` of each layer's kind and number of units, times being steps."""
     own = _own(slots[0], parameters, memory=True)
-    horizon = as_number("horizon", horizon, positive=True)
+    horizon = _steps("horizon", horizon, slots[0], 2.0)
     cells = [
         chrono_cell(
             each.kind, units=each.units, horizon=horizon * each.dt, seed=_seed(generator), **own
@@ -214,6 +214,8 @@ def _own(slots: Slots, parameters: Mapping[str, Any], *, memory: bool = False) -
 
     What the module has no room for is refused here, before anything is solved.
     """
+    known = [field.name for field in dataclasses.fields(slots.cell)]
+    check_names(f"parameters of a {slots.cell.__name__}", parameters, known)
     for name in slots.fixed.keys() & parameters.keys():
         if parameters[name] != slots.fixed[name]:
             remedy = "It is a property of the module."
@@ -225,11 +227,20 @@ def _own(slots: Slots, parameters: Mapping[str, Any], *, memory: bool = False) -
     }
     if memory:
         wanted |= {name: "drawn" for name, _ in KINDS[slots.kind].memory}
-    lacking = {field.name for field in dataclasses.fields(slots.cell)} - set(slots.parameters)
+    lacking = set(known) - set(slots.parameters)
     for name, value in wanted.items():
         if name in lacking:
             refuse(name, value, "none, since the module has no such bias", slots.without)
     return {**slots.kept, **parameters, **slots.fixed}
+
+
+def _steps(name: str, value: Any, slots: Slots, least: float) -> float:
+    """Return a time in steps; one of a flow is more than some of its units' time constants."""
+    steps = as_number(name, value, positive=True)
+    if not KINDS[slots.kind].is_map and steps * slots.dt <= least:
+        remedy = f"A step is {slots.dt:g} of a unit's time constant, in which it forgets at least."
+        refuse(name, value, f"more than {least / slots.dt:g} steps", remedy)
+    return steps
 
 
 def _weight_variance(slots: Slots, input_gain: InputGain) -> float:

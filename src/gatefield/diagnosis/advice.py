@@ -163,8 +163,8 @@ def gain_advice(ensemble: Ensemble | None) -> Iterator[Advice]:
         here = float(ensemble.random_mean.get("lyapunov", np.nan))
         now = f"Their exponent is {here:+.2g} per step now; " if np.isfinite(here) else ""
         evidence = (
-            f"{now}of {UNITS} units each crosses zero at a gain of its own, which scatters by "
-            f"{spread:.2g} from network to network."
+            f"{now}networks of {UNITS} units cross zero each at a gain of its own, which scatters "
+            f"by {spread:.2g}."
         )
     else:
         goal = "then the fixed point of random networks like it is at the edge of stability."

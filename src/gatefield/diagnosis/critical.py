@@ -61,7 +61,7 @@ def critical_along(
     Assumptions
     -----------
     Edges of 256 units: where most units are saturated their number counts less. For the Elman
-    network under white noise of variance 9 it is 2.76, and 2.69 in the limit of many units.
+    network under white noise of variance 9 it is 2.76, and 2.71 in the limit of many units.
     """
     own = float(getattr(matched.cell, matched.axes.gain))
     if networks < FEWEST or own <= 0:

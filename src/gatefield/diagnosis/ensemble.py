@@ -17,6 +17,8 @@ from gatefield.diagnosis.random_networks import FEWEST, affordable, allowance, m
 from gatefield.diagnosis.runs import LayerRun
 from gatefield.diagnosis.theory import moving_state, of_fixed_point, of_motion, static_state
 
+_ROUNDING = 1e-9  # differences that are no structure: states at rest still fall
+
 
 class Ensemble(MapPart):
     """The layer beside random networks of its own statistics, simulated and by theory.
@@ -26,7 +28,7 @@ class Ensemble(MapPart):
     too, independent from unit to unit, and no finite size.
 
     Quantities by name are "leading_edge" (largest modulus of the Jacobian's spectrum along the
-    run), "lyapunov" (largest exponent per step), "variance" (second moment of the activity) and
+    run), "lyapunov" (largest exponent per step), "variance" (of the activity) and
     "gate_time" (median over units).
 
     Attributes
@@ -42,7 +44,7 @@ class Ensemble(MapPart):
     random_mean, random_spread
         Mean and standard deviation of the same quantities over simulated random networks.
     networks
-        How many of these were run; 0 where they would take too long.
+        How many of these were run; 0 where they would take too long, or one of them diverged.
     structure
         measured - random_mean: what correlations between couplings, biases and inputs make.
     finite_size
@@ -178,7 +180,12 @@ def ensemble_of(
             random_spread=_arrays({name: float(np.std(x, ddof=1)) for name, x in beside.items()}),
             networks=len(next(iter(simulated.values()), ())),
             structure=_arrays({name: known[name] - mean[name] for name in mean}),
-            finite_size=_arrays({name: allowance(values) for name, values in beside.items()}),
+            finite_size=_arrays(
+                {
+                    name: max(allowance(x), _ROUNDING * max(1.0, abs(mean[name])))
+                    for name, x in beside.items()
+                }
+            ),
             method="static" if rests else "dynamic",
             gain_name=axes.gain,
             bias_name=axes.bias,
@@ -211,7 +218,12 @@ def _simulated(
         note = f"Random networks of {run.network.n} units take too long to run beside the layer."
         return {}, (note,)
     found = measured_in(run, followed, networks=networks, limits=limits, driven=driven, seed=seed)
-    return {name: values for name, values in found.items() if np.all(np.isfinite(values))}, ()
+    kept = {name: values for name, values in found.items() if np.all(np.isfinite(values))}
+    if found and len(kept) == len(found):
+        return kept, ()
+    lost = ", ".join(name for name in found if name not in kept)
+    what = f"no {lost} of theirs" if kept else "nothing of theirs"
+    return kept, (f"Random networks of these gains diverged: {what} stands beside the layer's.",)
 
 
 def _critical(

@@ -135,11 +135,13 @@ def measured_in(
             edge_at(other, int(step), index % run.sequences, index in full).edge
             for index, step in enumerate(steps)
         ]
+        with np.errstate(over="ignore", invalid="ignore"):
+            variance = float(states[:, 1:, 0].var(dtype=float))
         rows.append(
             {
                 "leading_edge": float(np.median(edges)),
                 "lyapunov": largest_exponent(network, drives, initial),
-                "variance": float(states[:, 1:, 0].var(dtype=float)),
+                "variance": variance,
                 "gate_time": float(np.median(gate_times(other))),
             }
         )

@@ -10,6 +10,7 @@ import numpy as np
 
 from gatefield.cells import GRU, LSTM, AbstractCell, AbstractMap, ElmanRNN, GatedRNN
 from gatefield.core.checks import as_number, check_choice, check_names
+from gatefield.core.errors import refuse
 
 
 class Kind(NamedTuple):
@@ -94,5 +95,6 @@ def check_time(name: str, value: Any, kind: Kind) -> float:
     """Return a positive time; of flows one above the unit's own time constant."""
     time = as_number(name, value, positive=True)
     if not kind.is_map:
-        time = 1 + as_number(f"{name} - 1", time - 1, positive=True)
+        if not time > 1:
+            refuse(name, value, "a time above 1", "A unit alone forgets in 1 at least.")
     return time

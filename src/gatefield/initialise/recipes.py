@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from gatefield.cells import AbstractCell, ElmanRNN
-from gatefield.core.checks import as_number, check_choice, check_count, check_seed
+from gatefield.core.checks import as_number, check_choice, check_count, check_names, check_seed
 from gatefield.core.errors import OutsideDomainWarning, refuse
 from gatefield.initialise.driven import check_scalar, gain_at_start, moving_gain, static_gain
 from gatefield.initialise.kinds import (
@@ -123,8 +123,9 @@ def critical_cell(
         message = (
             f"value = {target:g} lies beyond the edge of stability: it is met in the state that "
             "the network settles in under its biases or inputs. At zero, where it starts, the "
-            "leading edge is another. Pass at='state', or at='start'."
+            "leading edge is another. Pass at='state'"
         )
+        message += "." if sources else ", or at='start'."
         warnings.warn(message, OutsideDomainWarning, stacklevel=2)
 
     def make(gain: float) -> AbstractCell:
@@ -305,6 +306,7 @@ def chrono_cell(
     _check_free(known, parameters)
     drawn = np.log(np.random.default_rng([seed, units]).uniform(1, horizon - 1, units))
     biases = {name: sign * drawn for name, sign in known.memory}
+    check_names(f"parameters of a {known.cell.__name__}", parameters, sorted(vars(known.cell())))
     own = {**plain_gains(kind), **parameters, **biases}
     return known.cell(**own)
 

@@ -33,7 +33,7 @@ class DesignSolution(AbstractResult):
         The targets, and theory's values, by quantity.
     prediction_error
         Sampling error of theory's values, where it is known: zero in closed form, of sampled theory
-        the scatter between sets of samples; quantities that theory simulates have none.
+        or of networks that stand in for it, the scatter between sets of samples.
     error
         Largest deviation of a predicted value from its target, relative to the target's size.
     measured, standard_error
@@ -88,8 +88,8 @@ class DesignSolution(AbstractResult):
 
         They do if their mean, or where it misses its limit of large networks on the target's side
         (`extrapolated`), is within 5 per cent of the target and the 95 per cent interval of the
-        mean. Fewer than four networks tell nothing, nor does an interval wider than a quarter of
-        the target.
+        mean. Fewer than four networks tell nothing, nor do values within an interval wider
+        than a quarter of the target.
         """
         found = {}
         for name, value in self.measured.items():
@@ -223,8 +223,9 @@ def _line(one: DesignSolution, name: str, miss: float) -> str:
         line += f", for large ones {limit:.4g} +- {error:.2g}"
     told = one.agrees()[name]
     if told is None:
-        few = one.networks < LEAST_NETWORKS
-        line += ": not told, " + ("too few networks" if few else "their errors are too large")
+        why = "too few networks" if one.networks < LEAST_NETWORKS else "their errors are too large"
+        grow = math.isinf(one.measured[name])
+        line += f": not told, {'their slowest modes do not decay' if grow else why}"
     elif not told:
         line += ": NOT within 5 per cent and the errors"
     return line

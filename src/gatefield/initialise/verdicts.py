@@ -38,7 +38,7 @@ def verdict(name: str, value: float, target: float, error: float, networks: int)
     -------
     bool or None
         None for fewer than four networks, for values or errors that are not finite, and where the
-        interval that would agree is wider than a quarter of the target.
+        value is within an interval wider than a quarter of the target.
     """
     if networks < LEAST_NETWORKS or not (math.isfinite(value) and math.isfinite(error)):
         return None

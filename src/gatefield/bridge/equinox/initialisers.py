@@ -92,6 +92,12 @@ def critical(
         By default "leading_edge" without inputs, and "lyapunov" with them.
     inputs
         What the module reads: `InputStatistics`, or data (T, features) or (samples, T, features).
+    value, at
+        As in `critical_cell`, by default the edge of stability.
+    seed
+        Of theory's samples; the key draws weights and biases.
+    **parameters
+        Biases and gains of the gates, as in `critical_cell`.
 
     Returns
     -------
@@ -145,6 +151,10 @@ def marginal(
         As in `from_cell`; the key also draws the biases.
     horizon, shortest
         In steps, of a `GatedRNN` too (each is dt of its time; both are longer than 1 / dt there).
+    times, growth
+        As in `marginal_cell`.
+    **parameters
+        Other biases and gains, as in `marginal_cell`.
 
     Returns
     -------
@@ -190,6 +200,8 @@ def chrono(
         As in `from_cell`; the key also draws the biases.
     horizon
         In steps, above 2; of a `GatedRNN` above 2 / dt.
+    **parameters
+        Gains and other biases, as in `chrono_cell`.
 
     Returns
     -------

@@ -96,6 +96,12 @@ def critical_(
         By default "leading_edge" without inputs, and "lyapunov" with them.
     inputs
         What the module reads: `InputStatistics`, or data (T, features) or (samples, T, features).
+    value, at
+        As in `critical_cell`, by default the edge of stability.
+    seed
+        Of theory's samples; the key draws weights and biases.
+    **parameters
+        Biases and gains of the gates, as in `critical_cell`.
 
     Returns
     -------
@@ -151,6 +157,10 @@ def marginal_(
         As in `from_cell_`; the key also draws the biases.
     horizon, shortest
         In steps.
+    times, growth
+        As in `marginal_cell`.
+    **parameters
+        Other biases and gains, as in `marginal_cell`.
 
     Returns
     -------
@@ -198,6 +208,8 @@ def chrono_(
         As in `from_cell_`; the key also draws the biases.
     horizon
         In steps, above 2.
+    **parameters
+        Gains and other biases, as in `chrono_cell`.
 
     Returns
     -------

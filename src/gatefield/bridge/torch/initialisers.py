@@ -102,6 +102,12 @@ def critical_(
     inputs
         What the module reads: `InputStatistics`, or data (T, features) or (samples, T, features).
         A layer above reads what theory says of the one below.
+    value, at
+        As in `critical_cell`, by default the edge of stability.
+    seed
+        Of theory's samples; the generator draws weights and biases.
+    **parameters
+        Biases and gains of the gates, as in `critical_cell`.
 
     Returns
     -------
@@ -160,6 +166,10 @@ def marginal_(
         As in `from_cell_`; the generator also draws the biases.
     horizon, shortest
         In steps, of `GatedRNN` too (each is dt of its time; both are longer than 1 / dt there).
+    times, growth
+        As in `marginal_cell`.
+    **parameters
+        Other biases and gains, as in `marginal_cell`.
 
     Returns
     -------
@@ -207,6 +217,8 @@ def chrono_(
         As in `from_cell_`; the generator also draws the biases.
     horizon
         In steps, above 2; of `GatedRNN` above 2 / dt.
+    **parameters
+        Gains and other biases, as in `chrono_cell`.
 
     Returns
     -------
