@@ -1,9 +1,9 @@
 """Trainability over the phase plane, beside the theory's lines: python -m benchmarks.training.scan.
 
 The adding problem in a few hundred steps, for gated RNNs whose couplings have the gains g_h and
-alpha_r (alpha_z = 0), or GRUs over the candidate's gain and the bias of z. The lines are of the
-network at the start and without input: where the leading edge of its silent state's spectrum is
-marginal (one, for the gated RNN zero), and where mean-field theory's largest exponent is zero.
+alpha_r (alpha_z = 0). The lines are of the network at the start and without input: where the
+leading edge of its silent state's spectrum is marginal (zero, of maps one), and where mean-field
+theory's largest exponent is zero.
 """
 
 from __future__ import annotations
@@ -62,25 +62,11 @@ class Plane(NamedTuple):
     cell: Callable[[float, float], Any]
 
 
-def _gru(gain: float, bias: float) -> gf.GRU:
-    return gf.GRU(gain_r=3**-0.5, gain_z=3**-0.5, gain_n=gain, bias_z=bias)
-
-
 def _gated(g_h: float, alpha_r: float) -> gf.GatedRNN:
     return gf.GatedRNN(g_h, alpha_r=alpha_r)
 
 
 PLANES = {
-    "gru": Plane(
-        "adding-200",
-        Settings(steps=600, every=100),
-        "gru",
-        "gain_n",
-        "bias_z",
-        (0.5, 1.0, 1.5, 2.0, 3.0, 5.0),
-        (-2.0, 0.0, 2.0, 4.0, 6.0),
-        _gru,
-    ),
     "gated": Plane(
         "adding-50",
         Settings(steps=600, every=100, rate=1e-2),
